@@ -1,0 +1,197 @@
+// Copyright 2026 The pushguard Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package process runs the programs of the end-to-end tests: servers that are
+// started, awaited and stopped by process id, and commands whose streams and
+// exit code are the result.
+package process
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"time"
+)
+
+const (
+	pollPause   = 50 * time.Millisecond  // between two readiness probes
+	probeLimit  = 2 * time.Second        // one readiness probe
+	tailBytes   = 3 << 10                // of a server's log in an error or a failure report
+	portRetries = 100 * time.Millisecond // between two looks at a busy port
+)
+
+// Command says how one program is run.
+type Command struct {
+	Name string   // of the program in logs and errors; also its log file's
+	Path string   // of the executable
+	Args []string // without the program's name
+	Env  []string // whole environment; nothing is inherited
+	Dir  string   // working directory
+}
+
+// Server is a running program. It dies with this process (Linux), with Stop,
+// or on its own; Done tells.
+type Server struct {
+	name string
+	log  string
+	cmd  *exec.Cmd
+	done chan struct{}
+	err  error // of Wait; valid once done is closed
+}
+
+// Start runs c with both streams in logDir/NAME.log. The server is not bound to
+// a context: it runs until Stop.
+func Start(c Command, logDir string) (*Server, error) {
+	out, err := os.Create(filepath.Join(logDir, c.Name+".log"))
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", c.Name, err)
+	}
+	cmd := exec.Command(c.Path, c.Args...)
+	cmd.Env, cmd.Dir = c.Env, c.Dir
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.SysProcAttr = dieWithParent()
+
+	s := &Server{name: c.Name, log: out.Name(), cmd: cmd, done: make(chan struct{})}
+	started := make(chan error, 1)
+	go func() {
+		// The kernel ties a child's life to the thread that forked it, not to
+		// the process: this thread has to live as long as the child.
+		runtime.LockOSThread()
+		defer out.Close()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			s.err = cmd.Wait()
+		}
+		close(s.done)
+	}()
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("start %s: %w", c.Name, err)
+	}
+	return s, nil
+}
+
+// Name is the Name of the Command.
+func (s *Server) Name() string { return s.name }
+
+// AwaitHTTP polls url until it answers 200, the server dies or ctx ends. The
+// error of the latter two carries the end of the server's log.
+func (s *Server) AwaitHTTP(ctx context.Context, url string) error {
+	for {
+		last := probe(ctx, url)
+		if last == nil {
+			return nil
+		}
+		select {
+		case <-s.done:
+			return fmt.Errorf("await %s: it ended: %w\n%s", s.name, errors.Join(s.err, last), s.Tail())
+		case <-ctx.Done():
+			return fmt.Errorf("await %s at %s: %w (last: %w)\n%s", s.name, url, context.Cause(ctx), last, s.Tail())
+		case <-time.After(pollPause):
+		}
+	}
+}
+
+func probe(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, probeLimit)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("GET %s: %s", url, resp.Status)
+	}
+	return nil
+}
+
+// Stop kills the server and waits for it: nothing that it holds is kept, and
+// some take seconds to leave on SIGTERM. Having ended before is an error.
+func (s *Server) Stop() error {
+	select {
+	case <-s.done:
+		return fmt.Errorf("stop %s: it had ended already: %w", s.name, s.err)
+	default:
+	}
+	if err := s.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("stop %s: %w", s.name, err)
+	}
+	<-s.done
+	return nil
+}
+
+// Tail is the end of the server's log, for a failure report.
+func (s *Server) Tail() string {
+	data, err := os.ReadFile(s.log)
+	if err != nil {
+		return fmt.Sprintf("--- log of %s: %v", s.name, err)
+	}
+	if len(data) > tailBytes {
+		data = data[len(data)-tailBytes:]
+	}
+	return fmt.Sprintf("--- end of %s\n%s", s.log, bytes.TrimSpace(data))
+}
+
+// Result is what one finished command left.
+type Result struct {
+	Stdout, Stderr string
+	Code           int
+}
+
+// Run runs c to its end. A non-zero exit code is a Result, not an error.
+func Run(ctx context.Context, c Command, stdin io.Reader) (Result, error) {
+	cmd := exec.CommandContext(ctx, c.Path, c.Args...)
+	cmd.Env, cmd.Dir, cmd.Stdin = c.Env, c.Dir, stdin
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	res := Result{Stdout: stdout.String(), Stderr: stderr.String(), Code: cmd.ProcessState.ExitCode()}
+	if _, ok := errors.AsType[*exec.ExitError](err); ok && ctx.Err() == nil {
+		return res, nil
+	}
+	if err != nil {
+		return res, fmt.Errorf("run %s: %w\n%s%s", c.Name, err, res.Stdout, res.Stderr)
+	}
+	return res, nil
+}
+
+// FreePort is a TCP port of the loopback interface that nothing listens on now.
+func FreePort(ctx context.Context) (int, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, fmt.Errorf("find a free port: %w", err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// AwaitPortFree waits until addr can be listened on: for servers whose port is
+// fixed and may still be held by another run on the same machine.
+func AwaitPortFree(ctx context.Context, addr string) error {
+	var lc net.ListenConfig
+	for {
+		l, err := lc.Listen(ctx, "tcp", addr)
+		if err == nil {
+			return l.Close()
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("await port %s: %w (last: %w)", addr, context.Cause(ctx), err)
+		case <-time.After(portRetries):
+		}
+	}
+}

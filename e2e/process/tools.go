@@ -1,0 +1,70 @@
+// Copyright 2026 The pushguard Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package process
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// BuildTools builds the tools of the go.mod in moduleDir (its tool directives)
+// into the user's cache folder and returns that folder. It is built once for
+// each content of go.mod, so a changed pin is a new folder and an unchanged one
+// costs nothing. The folder appears whole or not at all.
+func BuildTools(ctx context.Context, moduleDir string) (string, error) {
+	pins, err := os.ReadFile(filepath.Join(moduleDir, "go.mod"))
+	if err != nil {
+		return "", fmt.Errorf("read the tools' pins: %w", err)
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("build tools: %w", err)
+	}
+	key := sha256.Sum256(fmt.Appendf(pins, "%s %s/%s", runtime.Version(), runtime.GOOS, runtime.GOARCH))
+	dir := filepath.Join(cache, "pushguard", fmt.Sprintf("e2e-tools-%x", key[:8]))
+	if _, err := os.Stat(dir); err == nil {
+		return dir, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return "", fmt.Errorf("build tools: %w", err)
+	}
+	tmp, err := os.MkdirTemp(filepath.Dir(dir), "building-")
+	if err != nil {
+		return "", fmt.Errorf("build tools: %w", err)
+	}
+	defer os.RemoveAll(tmp)
+	if err := goBuild(ctx, moduleDir, tmp, "tool"); err != nil {
+		return "", err
+	}
+	// Losing the race against another run is fine: its folder is the same.
+	if err := os.Rename(tmp, dir); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", fmt.Errorf("build tools: %w", err)
+	}
+	return dir, nil
+}
+
+// BuildCommands builds the three commands under test, of the module in
+// moduleDir, into dir: the same way as the Makefile's build target.
+func BuildCommands(ctx context.Context, moduleDir, dir string) error {
+	return goBuild(ctx, moduleDir, dir, "-tags", "urfave_cli_no_docs", "./cmd/...")
+}
+
+func goBuild(ctx context.Context, moduleDir, dir string, args ...string) error {
+	args = append([]string{"build", "-trimpath", "-o", dir + string(filepath.Separator)}, args...)
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = moduleDir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, bytes.TrimSpace(out))
+	}
+	return nil
+}

@@ -1,0 +1,158 @@
+// Copyright 2026 The pushguard Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package stack
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// certificateLife is that of the authorities: longer than any test run.
+const certificateLife = 24 * time.Hour
+
+// material is the key and certificate files of the servers, all in one folder.
+type material struct {
+	fulcioKey, fulcioChain string
+	tsaKey, tsaChain       string
+	rekorKey, rekorPub     string
+	ctPub                  string
+	ctKey                  *ecdsa.PrivateKey // the CT log runs in this process
+}
+
+func newMaterial(dir string, now time.Time) (m material, err error) {
+	if m.fulcioKey, m.fulcioChain, err = fulcioFiles(dir, now); err != nil {
+		return m, fmt.Errorf("make Fulcio's CA: %w", err)
+	}
+	if m.tsaKey, m.tsaChain, err = tsaFiles(dir, now); err != nil {
+		return m, fmt.Errorf("make the timestamp authority's chain: %w", err)
+	}
+	var rekor *ecdsa.PrivateKey
+	if rekor, m.rekorKey, err = newKeyFile(dir, "rekor.key"); err != nil {
+		return m, fmt.Errorf("make Rekor's key: %w", err)
+	}
+	if m.rekorPub, err = writePublic(dir, "rekor.pub", rekor.Public()); err != nil {
+		return m, fmt.Errorf("make Rekor's key: %w", err)
+	}
+	if m.ctKey, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+		return m, fmt.Errorf("make the CT log's key: %w", err)
+	}
+	if m.ctPub, err = writePublic(dir, "ct.pub", m.ctKey.Public()); err != nil {
+		return m, fmt.Errorf("make the CT log's key: %w", err)
+	}
+	return m, nil
+}
+
+// fulcioFiles makes a self-signed CA as Fulcio's file backend wants it.
+func fulcioFiles(dir string, now time.Time) (keyPath, chainPath string, err error) {
+	key, keyPath, err := newKeyFile(dir, "fulcio.key")
+	if err != nil {
+		return "", "", err
+	}
+	ca := authority("pushguard e2e Fulcio", now)
+	der, err := x509.CreateCertificate(rand.Reader, ca, ca, key.Public(), key)
+	if err != nil {
+		return "", "", err
+	}
+	chainPath, err = writeCertificates(dir, "fulcio.crt", der)
+	return keyPath, chainPath, err
+}
+
+// tsaFiles makes a root and a leaf whose only, critical, extended use is time
+// stamping (RFC 3161, section 2.3).
+func tsaFiles(dir string, now time.Time) (keyPath, chainPath string, err error) {
+	rootKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return "", "", err
+	}
+	root := authority("pushguard e2e TSA root", now)
+	rootDER, err := x509.CreateCertificate(rand.Reader, root, root, rootKey.Public(), rootKey)
+	if err != nil {
+		return "", "", err
+	}
+	key, keyPath, err := newKeyFile(dir, "tsa.key")
+	if err != nil {
+		return "", "", err
+	}
+	usage, err := asn1.Marshal([]asn1.ObjectIdentifier{{1, 3, 6, 1, 5, 5, 7, 3, 8}})
+	if err != nil {
+		return "", "", err
+	}
+	leaf := &x509.Certificate{
+		SerialNumber: big.NewInt(now.UnixNano()),
+		Subject:      pkix.Name{Organization: []string{"pushguard e2e"}, CommonName: "pushguard e2e TSA"},
+		NotBefore:    now.Add(-time.Minute),
+		NotAfter:     now.Add(certificateLife),
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+		// crypto/x509 would mark it not critical.
+		ExtraExtensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 37}, Critical: true, Value: usage}},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, leaf, root, key.Public(), rootKey)
+	if err != nil {
+		return "", "", err
+	}
+	chainPath, err = writeCertificates(dir, "tsa.crt", der, rootDER)
+	return keyPath, chainPath, err
+}
+
+func authority(name string, now time.Time) *x509.Certificate {
+	return &x509.Certificate{
+		SerialNumber:          big.NewInt(now.UnixNano()),
+		Subject:               pkix.Name{Organization: []string{"pushguard e2e"}, CommonName: name},
+		NotBefore:             now.Add(-time.Minute),
+		NotAfter:              now.Add(certificateLife),
+		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		BasicConstraintsValid: true,
+		IsCA:                  true,
+		MaxPathLen:            1,
+	}
+}
+
+func newKeyFile(dir, name string) (*ecdsa.PrivateKey, string, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, "", err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, "", err
+	}
+	path, err := writePEM(dir, name, &pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	return key, path, err
+}
+
+func writePublic(dir, name string, key crypto.PublicKey) (string, error) {
+	der, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		return "", err
+	}
+	return writePEM(dir, name, &pem.Block{Type: "PUBLIC KEY", Bytes: der})
+}
+
+func writeCertificates(dir, name string, ders ...[]byte) (string, error) {
+	blocks := make([]*pem.Block, len(ders))
+	for i, der := range ders {
+		blocks[i] = &pem.Block{Type: "CERTIFICATE", Bytes: der}
+	}
+	return writePEM(dir, name, blocks...)
+}
+
+func writePEM(dir, name string, blocks ...*pem.Block) (string, error) {
+	var data []byte
+	for _, b := range blocks {
+		data = append(data, pem.EncodeToMemory(b)...)
+	}
+	path := filepath.Join(dir, name)
+	return path, os.WriteFile(path, data, 0o600)
+}
