@@ -1,0 +1,179 @@
+// Copyright 2026 The pushguard Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package retry repeats an operation until it succeeds, fails for good, or its
+// attempts or time run out. It is the only layer of pushguard that retries:
+// every client below it makes one request and reports what happened.
+package retry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	retrygo "github.com/avast/retry-go/v4"
+)
+
+// Policy says how one operation is repeated: exponential back-off with full
+// jitter (each wait is drawn between zero and a ceiling that doubles) up to
+// MaxDelay. A Retry-After of the server replaces the ceiling and is not clipped.
+type Policy struct {
+	// MaxAttempts counts all tries, the first included; 0 means as many as the
+	// context's deadline allows.
+	MaxAttempts int
+	// InitialDelay is the ceiling of the first wait.
+	InitialDelay time.Duration
+	// MaxDelay is the ceiling of every wait; 0 means no ceiling.
+	MaxDelay time.Duration
+	// OnWait, if set, is told before each wait, never after the last failure.
+	OnWait func(Wait)
+}
+
+// Wait describes the pause before the next try.
+type Wait struct {
+	Attempt int           // number of the try that failed, from 1
+	Err     error         // why it failed
+	Delay   time.Duration // how long the pause is
+	Until   time.Time     // when the next try starts
+}
+
+// transient is what an error says of itself when the same request can succeed
+// later. Errors that say nothing are permanent.
+type transient interface {
+	error
+	Transient() bool
+}
+
+// waiter is an error that carries a server's Retry-After.
+type waiter interface {
+	error
+	RetryAfter() time.Duration
+}
+
+// Transient reports whether err, or an error that it wraps, says that trying
+// again can succeed.
+func Transient(err error) bool {
+	t, ok := errors.AsType[transient](err)
+	return ok && t.Transient()
+}
+
+// GaveUpError says that an operation kept failing in ways that pass, until its
+// attempts or its time ran out. Trying again later can succeed.
+type GaveUpError struct {
+	Attempts int           // tries made
+	Elapsed  time.Duration // from the first try to giving up
+	Err      error         // the last failure
+	Cause    error         // why the context ended, or nil when the attempts ran out
+}
+
+func (e *GaveUpError) Error() string {
+	tries := "attempts"
+	if e.Attempts == 1 {
+		tries = "attempt"
+	}
+	text := fmt.Sprintf("%v (gave up after %d %s in %s", e.Err, e.Attempts, tries, e.Elapsed.Round(time.Millisecond))
+	if e.Cause != nil {
+		text += ": " + e.Cause.Error()
+	}
+	return text + ")"
+}
+
+// Unwrap gives the last failure and the context's cause.
+func (e *GaveUpError) Unwrap() []error {
+	if e.Cause == nil {
+		return []error{e.Err}
+	}
+	return []error{e.Err, e.Cause}
+}
+
+// Do runs op until it succeeds and returns its value. A permanent error is
+// returned as it is; a transient one that outlasts the policy or ctx comes back
+// in a [GaveUpError]. A server's Retry-After that does not fit before ctx's
+// deadline ends the tries at once: waiting for less would only add load.
+func Do[T any](ctx context.Context, p Policy, op func(context.Context) (T, error)) (T, error) {
+	var (
+		start    = time.Now()
+		attempts int
+		delay    time.Duration
+		gaveUp   error
+	)
+	value, err := retrygo.DoWithData(
+		func() (T, error) {
+			attempts++
+			return op(ctx)
+		},
+		retrygo.Context(ctx),
+		retrygo.Attempts(uint(max(p.MaxAttempts, 0))), //nolint:gosec // not negative
+		retrygo.LastErrorOnly(true),
+		retrygo.RetryIf(func(err error) bool {
+			if !Transient(err) {
+				return false
+			}
+			g := &GaveUpError{Attempts: attempts, Elapsed: time.Since(start), Err: err}
+			gaveUp = g
+			if ctx.Err() != nil {
+				g.Cause = context.Cause(ctx)
+				return false
+			}
+			if attempts == p.MaxAttempts {
+				return false
+			}
+			delay, g.Cause = p.delay(ctx, attempts, err)
+			return g.Cause == nil
+		}),
+		retrygo.DelayType(func(uint, error, *retrygo.Config) time.Duration { return delay }),
+		retrygo.OnRetry(func(_ uint, err error) {
+			if p.OnWait != nil {
+				p.OnWait(Wait{Attempt: attempts, Err: err, Delay: delay, Until: time.Now().Add(delay)})
+			}
+		}),
+	)
+	switch {
+	case err == nil:
+		return value, nil
+	case attempts == 0: // ctx had ended before the first try
+		return value, context.Cause(ctx)
+	case gaveUp == nil || !endedWaiting(ctx, gaveUp, err):
+		return value, err
+	}
+	return value, gaveUp
+}
+
+// endedWaiting tells a failure that the policy gave up on from a permanent one
+// that followed it, and fills in the cause when ctx ended during a wait.
+func endedWaiting(ctx context.Context, gaveUp, err error) bool {
+	g, _ := errors.AsType[*GaveUpError](gaveUp)
+	if g.Cause == nil && ctx.Err() != nil {
+		g.Cause = context.Cause(ctx)
+		return true
+	}
+	return Transient(err)
+}
+
+// delay draws the wait after try n (from 1), or says why there is no time for it.
+func (p Policy) delay(ctx context.Context, n int, err error) (time.Duration, error) {
+	ceiling := p.InitialDelay << min(n-1, 32)
+	if p.MaxDelay > 0 && (ceiling > p.MaxDelay || ceiling <= 0) {
+		ceiling = p.MaxDelay
+	}
+	ceiling = max(ceiling, time.Millisecond) // never a busy loop
+	remaining := time.Duration(1<<63 - 1)
+	if deadline, ok := ctx.Deadline(); ok {
+		remaining = time.Until(deadline)
+	}
+	if w, ok := errors.AsType[waiter](err); ok && w.RetryAfter() > 0 {
+		after := w.RetryAfter()
+		if after >= remaining {
+			return 0, fmt.Errorf("the server asks to wait %s, longer than the %s left", after.Round(time.Second), remaining.Round(time.Second))
+		}
+		// All clients were told the same moment: spread them behind it.
+		return after + rand.N(min(ceiling, remaining-after)), nil //nolint:gosec // spreads load, guards nothing
+	}
+	delay := rand.N(ceiling) //nolint:gosec // spreads load, guards nothing
+	if delay >= remaining {
+		return 0, fmt.Errorf("the next try would come after the %s left", remaining.Round(time.Second))
+	}
+	return delay, nil
+}
