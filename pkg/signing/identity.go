@@ -1,0 +1,202 @@
+// Copyright 2026 The pushguard Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package signing
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Audience is the audience of the identity tokens that Fulcio takes.
+const Audience = "sigstore"
+
+// Identity is who signed: what verifiers compare.
+type Identity struct {
+	Subject string `json:"subject"` // the certificate's subject alternative name
+	Issuer  string `json:"issuer"`  // URL of the token's issuer
+}
+
+// Token is an identity token (a JWT). Its claims are read without checking the
+// signature: Fulcio does that. The token itself never leaves this package
+// other than to Fulcio; no formatting verb prints it.
+type Token struct {
+	Identity Identity  // as the certificate will have it
+	Expires  time.Time // the claim exp; zero when there is none
+
+	raw      func() string // a func, so that no %v of any struct around it shows the token
+	received time.Time
+	lifetime time.Duration // left when it was received; 0 = not known
+}
+
+// String returns the token's subject, never the token.
+func (t Token) String() string { return "identity token of " + t.Identity.Subject }
+
+// Expired reports whether the token has run out. It counts from when the token
+// was received, so that a wrong clock on this machine does not matter for
+// tokens that were just issued.
+func (t Token) Expired(now time.Time) bool {
+	return t.lifetime != 0 && now.Sub(t.received) >= t.lifetime
+}
+
+// ParseToken reads the claims of a JWT that was received now. The error says
+// what is missing and never quotes the token.
+func ParseToken(raw string, now time.Time) (Token, error) {
+	raw = strings.TrimSpace(raw)
+	parts := strings.Split(raw, ".")
+	if len(parts) != 3 {
+		return Token{}, fmt.Errorf("parse identity token: not a JWT: %d parts, not 3", len(parts))
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(parts[1], "="))
+	if err != nil {
+		return Token{}, fmt.Errorf("parse identity token: claims are not base64url")
+	}
+	var c claims
+	if err := json.Unmarshal(payload, &c); err != nil {
+		return Token{}, fmt.Errorf("parse identity token: claims are not a JSON object of the right types")
+	}
+	id := c.identity()
+	if id.Issuer == "" || id.Subject == "" {
+		return Token{}, fmt.Errorf("parse identity token: claim iss or sub is missing")
+	}
+	t := Token{Identity: id, raw: func() string { return raw }, received: now}
+	if c.Expires > 0 {
+		t.Expires = time.Unix(int64(c.Expires), 0)
+		t.lifetime = t.Expires.Sub(now)
+		// A token that says it was issued in the future tells us that our clock is behind.
+		if issued := time.Unix(int64(c.IssuedAt), 0); c.IssuedAt > 0 && issued.After(now) {
+			t.lifetime = t.Expires.Sub(issued)
+		}
+		if t.lifetime <= 0 {
+			t.lifetime = time.Nanosecond
+		}
+	}
+	return t, nil
+}
+
+type claims struct {
+	Issuer         string  `json:"iss"`
+	Subject        string  `json:"sub"`
+	Expires        float64 `json:"exp"`
+	IssuedAt       float64 `json:"iat"`
+	Email          string  `json:"email"`
+	JobWorkflowRef string  `json:"job_workflow_ref"`
+	CIConfigRefURI string  `json:"ci_config_ref_uri"`
+	Federated      struct {
+		ConnectorID string `json:"connector_id"`
+	} `json:"federated_claims"`
+}
+
+// identity tells what Fulcio will write into the certificate: the called
+// workflow for GitHub, the configuration for GitLab, else the e-mail address,
+// else the subject. Tokens of Sigstore's own login name the real issuer in
+// federated_claims.
+func (c claims) identity() Identity {
+	id := Identity{Subject: c.Subject, Issuer: c.Issuer}
+	switch {
+	case c.JobWorkflowRef != "":
+		id.Subject = "https://github.com/" + c.JobWorkflowRef
+	case c.CIConfigRefURI != "":
+		id.Subject = "https://" + c.CIConfigRefURI
+	case c.Email != "":
+		id.Subject = c.Email
+		if u, err := url.Parse(c.Issuer); err == nil && strings.HasPrefix(u.Hostname(), "oauth2.sigst") && c.Federated.ConnectorID != "" {
+			id.Issuer = c.Federated.ConnectorID
+		}
+	}
+	return id
+}
+
+// TokenSource says where identity tokens come from. The zero value has none.
+type TokenSource struct {
+	url, bearer func() string // GitHub Actions' endpoint
+	static      func() string // a token that was handed in
+}
+
+// StaticToken is a token that the user got elsewhere ($SIGSTORE_ID_TOKEN): it
+// cannot be renewed.
+func StaticToken(raw string) TokenSource {
+	return TokenSource{static: func() string { return raw }}
+}
+
+// ActionsToken is GitHub Actions' token endpoint, as given to a job with
+// "permissions: id-token: write" in ACTIONS_ID_TOKEN_REQUEST_URL and
+// ACTIONS_ID_TOKEN_REQUEST_TOKEN. Both may be empty: Token then says what is missing.
+func ActionsToken(requestURL, requestToken string) TokenSource {
+	return TokenSource{url: func() string { return requestURL }, bearer: func() string { return requestToken }}
+}
+
+// Renewable reports whether asking again gives a new token.
+func (s TokenSource) Renewable() bool { return s.url != nil }
+
+// Token gets a token from source: one request to GitHub's endpoint, none for a
+// static token.
+func (c *Client) Token(ctx context.Context, source TokenSource) (Token, error) {
+	switch {
+	case source.static != nil:
+		t, err := ParseToken(source.static(), time.Now())
+		if err != nil {
+			return Token{}, &Error{Stage: StageIdentity, Kind: KindConfig, Message: err.Error(), Advice: "give the whole token, as the issuer returned it"}
+		}
+		return t, nil
+	case source.url == nil || source.url() == "" || source.bearer() == "":
+		return Token{}, &Error{
+			Stage: StageIdentity, Kind: KindConfig,
+			Message: "this job may not ask for an identity token: ACTIONS_ID_TOKEN_REQUEST_URL or ACTIONS_ID_TOKEN_REQUEST_TOKEN is missing",
+			Advice:  `add "permissions: id-token: write" to the job, or give a token in SIGSTORE_ID_TOKEN`,
+		}
+	}
+	return c.actionsToken(ctx, source)
+}
+
+func (c *Client) actionsToken(ctx context.Context, source TokenSource) (Token, error) {
+	u, err := url.Parse(source.url())
+	if err != nil || u.Host == "" {
+		return Token{}, &Error{Stage: StageIdentity, Kind: KindConfig, Message: "ACTIONS_ID_TOKEN_REQUEST_URL is not a URL"}
+	}
+	q := u.Query()
+	q.Set("audience", Audience)
+	u.RawQuery = q.Encode()
+	k := call{stage: StageIdentity, service: u.String(), ok: []int{http.StatusOK}, json: true}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return Token{}, &Error{Stage: StageIdentity, Kind: KindConfig, Message: "ACTIONS_ID_TOKEN_REQUEST_URL is not a URL"}
+	}
+	req.Header.Set("Authorization", "Bearer "+source.bearer())
+	req.Header.Set("Accept", "application/json")
+	var answer struct {
+		Value string `json:"value"`
+	}
+	asked := time.Now()
+	if err := c.doJSON(ctx, k, req, &answer); err != nil {
+		if e, ok := err.(*Error); ok && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden) {
+			e.Advice = `add "permissions: id-token: write" to the job; a job of a pull request from a fork does not get one`
+		}
+		return Token{}, err
+	}
+	t, err := ParseToken(answer.Value, asked)
+	if err != nil { // an empty or broken answer of the endpoint: seen as an outage
+		return Token{}, k.malformed(http.StatusOK, err.Error())
+	}
+	return t, nil
+}
+
+// doJSON sends req and decodes the answer into v. The error is an *Error, or
+// the cause of ctx's end.
+func (c *Client) doJSON(ctx context.Context, k call, req *http.Request, v any) error {
+	resp, err := c.client(ctx, k).Do(req)
+	if err != nil {
+		return stageError(ctx, k, err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(v); err != nil {
+		return k.malformed(resp.StatusCode, "unexpected JSON: "+err.Error())
+	}
+	return nil
+}

@@ -1,0 +1,237 @@
+// Copyright 2026 The pushguard Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package signing
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	maxAnswer     = 1 << 20  // of a good answer: a bundle's parts are a few KiB
+	maxErrorBody  = 64 << 10 // of any other
+	maxRetryAfter = 24 * time.Hour
+)
+
+// call describes one request: who is asked for what, and which answers count.
+type call struct {
+	stage   Stage
+	service string // URL, for messages only
+	ok      []int  // statuses that are answers; all others become an *Error
+	json    bool   // a good answer must be JSON
+}
+
+type roundTripFunc func(*http.Request) (*http.Response, error)
+
+func (f roundTripFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// transport returns a RoundTripper for one call that turns everything but a
+// good answer into an *Error, and hands the library a body that is already
+// read. sigstore-go (up to v1.3.0) builds requests without the caller's
+// context and reads closed bodies after a 5xx; with this in between it sees
+// neither. Redirects are not followed: they come out as errors too, so that no
+// token goes to another host.
+func (c *Client) transport(ctx context.Context, k call) http.RoundTripper {
+	return roundTripFunc(func(r *http.Request) (*http.Response, error) {
+		reqCtx, cancel := ctx, context.CancelFunc(func() {})
+		if c.timeout > 0 {
+			reqCtx, cancel = context.WithTimeoutCause(ctx, c.timeout, fmt.Errorf("no answer within %s", c.timeout))
+		}
+		defer cancel()
+		resp, err := c.base.RoundTrip(r.Clone(reqCtx))
+		if err != nil {
+			return nil, k.networkError(ctx, reqCtx, err)
+		}
+		defer resp.Body.Close()
+		good := slices.Contains(k.ok, resp.StatusCode)
+		limit := int64(maxErrorBody)
+		if good {
+			limit = maxAnswer
+		}
+		body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+		shown := scrub(body, r) // what messages may quote
+		switch {
+		case !good: // the status says enough, even when the body breaks off
+			return nil, k.statusError(resp, shown)
+		case err != nil && ctx.Err() == nil && reqCtx.Err() == nil:
+			return nil, &Error{
+				Stage: k.stage, Service: redactURL(k.service), Kind: KindMalformed, Status: resp.StatusCode,
+				Message: "the answer breaks off: " + oneLine(err.Error()), Err: err,
+			}
+		case err != nil:
+			return nil, k.networkError(ctx, reqCtx, err)
+		case int64(len(body)) > limit:
+			return nil, k.malformed(resp.StatusCode, fmt.Sprintf("the answer is larger than %d bytes", limit))
+		case k.json && !json.Valid(body):
+			return nil, k.malformed(resp.StatusCode, "not JSON but "+describe(resp.Header.Get("Content-Type"), shown))
+		}
+		resp.Body = io.NopCloser(bytes.NewReader(body))
+		resp.ContentLength = int64(len(body))
+		resp.TransferEncoding = nil
+		return resp, nil
+	})
+}
+
+// jwt matches a JSON Web Token, whole or cut off.
+var jwt = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}(\.[A-Za-z0-9_-]*)*`)
+
+// scrub takes out of body what must not be shown: the request's own
+// credential, should the server echo it, and anything that looks like a token.
+func scrub(body []byte, r *http.Request) []byte {
+	if _, secret, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && secret != "" {
+		body = bytes.ReplaceAll(body, []byte(secret), []byte("[redacted]"))
+	}
+	return jwt.ReplaceAll(body, []byte("[redacted]"))
+}
+
+// client returns an http.Client over transport, without a time limit of its own.
+func (c *Client) client(ctx context.Context, k call) *http.Client {
+	return &http.Client{Transport: c.transport(ctx, k)}
+}
+
+// stageError makes an *Error of what a library returned for call k: the one
+// that transport made, the cause of ctx's end, or an answer that the library
+// could not read.
+func stageError(ctx context.Context, k call, err error) error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		err = u.Err // its text would show the URL with its query
+	}
+	e := k.malformed(0, err.Error())
+	e.Err = err
+	return e
+}
+
+func (k call) malformed(status int, message string) *Error {
+	return &Error{Stage: k.stage, Service: redactURL(k.service), Kind: KindMalformed, Status: status, Message: oneLine(message)}
+}
+
+// networkError tells apart who ended the request: the caller (its own error,
+// never retried), our time limit, or the network.
+func (k call) networkError(ctx, reqCtx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	e := &Error{Stage: k.stage, Service: redactURL(k.service), Kind: KindUnavailable, Message: oneLine(err.Error()), Err: err}
+	if cause := context.Cause(reqCtx); cause != nil {
+		e.Message, e.Err = cause.Error(), cause
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		e.Kind = KindRefused
+		e.Advice = "the server's TLS certificate is not trusted here: check the URL and the system's certificates"
+	}
+	return e
+}
+
+// statusError classifies an answer by its status, as far as that is the same for every stage.
+func (k call) statusError(resp *http.Response, body []byte) *Error {
+	e := &Error{
+		Stage: k.stage, Service: redactURL(k.service), Kind: KindRefused, Status: resp.StatusCode,
+		Message: message(resp, body), location: resp.Header.Get("Location"),
+	}
+	switch s := resp.StatusCode; {
+	case s == http.StatusTooManyRequests, s == http.StatusRequestTimeout, s == http.StatusTooEarly, s >= 500:
+		e.Kind = KindUnavailable
+		e.Wait = parseRetryAfter(resp.Header.Get("Retry-After"), serverTime(resp, time.Now()))
+	case s < 300: // a 2xx that the protocol does not have: a gateway's, not the service's
+		e.Kind = KindMalformed
+	case s < 400:
+		e.Message = "redirected to " + oneLine(redactURL(resp.Header.Get("Location")))
+		e.Advice = "give the final URL of the service: redirects are not followed"
+	case s == http.StatusNotFound:
+		e.Advice = "check the URL of the service: nothing answers at this path"
+	}
+	return e
+}
+
+// message returns what the server says, in one line.
+func message(resp *http.Response, body []byte) string {
+	var j struct {
+		Message string `json:"message"`
+		Error   any    `json:"error"`
+	}
+	if json.Unmarshal(body, &j) == nil {
+		if j.Message != "" {
+			return oneLine(j.Message)
+		}
+		if s, ok := j.Error.(string); ok && s != "" {
+			return oneLine(s)
+		}
+	}
+	return describe(resp.Header.Get("Content-Type"), body)
+}
+
+// describe says what a body looks like that is not what was asked for.
+func describe(contentType string, body []byte) string {
+	text := oneLine(string(body))
+	switch lower := strings.ToLower(text); {
+	case text == "":
+		return "an empty answer"
+	case strings.Contains(contentType, "html"), strings.HasPrefix(lower, "<!doctype html"), strings.HasPrefix(lower, "<html"):
+		if title := between(lower, text, "<title>", "</title>"); title != "" {
+			return oneLine(fmt.Sprintf("an HTML page (%q)", title))
+		}
+		return "an HTML page"
+	default:
+		return text
+	}
+}
+
+func between(lower, text, from, to string) string {
+	if len(lower) != len(text) { // lower-casing changed the length: offsets do not fit
+		text = lower
+	}
+	i := strings.Index(lower, from)
+	if i < 0 {
+		return ""
+	}
+	i += len(from)
+	j := strings.Index(lower[i:], to)
+	if j < 0 {
+		return ""
+	}
+	return strings.TrimSpace(text[i : i+j])
+}
+
+// serverTime is the time at which the server wrote its answer, by its own
+// clock: what its Retry-After dates are counted from.
+func serverTime(resp *http.Response, now time.Time) time.Time {
+	if t, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+		return t
+	}
+	return now
+}
+
+// parseRetryAfter reads both forms of RFC 9110 section 10.2.3: seconds and HTTP
+// date. Anything else, and times past, are 0; the longest wait is a day.
+func parseRetryAfter(v string, now time.Time) time.Duration {
+	v = strings.TrimSpace(v)
+	if n, err := strconv.ParseUint(v, 10, 64); err == nil {
+		return time.Duration(min(n, uint64(maxRetryAfter/time.Second))) * time.Second
+	} else if errors.Is(err, strconv.ErrRange) {
+		return maxRetryAfter
+	}
+	t, err := http.ParseTime(v)
+	if err != nil {
+		return 0
+	}
+	return min(max(t.Sub(now), 0), maxRetryAfter)
+}

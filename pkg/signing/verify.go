@@ -1,0 +1,120 @@
+// Copyright 2026 The pushguard Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package signing
+
+import (
+	"encoding/hex"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/sigstore/sigstore-go/pkg/bundle"
+	"github.com/sigstore/sigstore-go/pkg/root"
+	"github.com/sigstore/sigstore-go/pkg/verify"
+)
+
+// Bundle is a finished signature.
+type Bundle struct {
+	JSON    []byte    // as attached to the image
+	Digest  string    // of the image
+	Created time.Time // UTC, for the referrer's annotation
+
+	Verified
+}
+
+// Verified is what a bundle proved.
+type Verified struct {
+	Identity Identity
+	LogURL   string // "" when there is no log entry
+	LogIndex int64
+}
+
+// Finish verifies the draft as any verifier would (trust root, identity of its
+// certificate, digest, log entries, timestamps) and returns the bundle. The
+// error is KindInvalid: a server answered with something that proves nothing.
+func (c *Client) Finish(d *Draft, trust *Trust) (*Bundle, error) {
+	b, err := bundle.NewBundle(d.pb)
+	if err != nil {
+		return nil, invalid("the bundle is not well-formed: " + err.Error())
+	}
+	v, err := trust.verify(b, d.Digest, d.cert.Identity)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := b.MarshalJSON()
+	if err != nil {
+		return nil, invalid("encode bundle: " + err.Error())
+	}
+	return &Bundle{JSON: raw, Digest: d.Digest, Created: time.Now().UTC().Truncate(time.Second), Verified: v}, nil
+}
+
+// Verify checks that bundleJSON is a signature of id on digest (sha256:…): not
+// an attestation, not another image's, not someone else's.
+func (c *Client) Verify(bundleJSON []byte, trust *Trust, digest string, id Identity) (Verified, error) {
+	b := &bundle.Bundle{}
+	if err := b.UnmarshalJSON(bundleJSON); err != nil {
+		return Verified{}, invalid("not a bundle: " + err.Error())
+	}
+	return trust.verify(b, digest, id)
+}
+
+func (t *Trust) verify(b *bundle.Bundle, digest string, id Identity) (Verified, error) {
+	raw, err := rawDigest(digest)
+	if err != nil {
+		return Verified{}, invalid(err.Error())
+	}
+	identity, err := verify.NewShortCertificateIdentity(id.Issuer, "", id.Subject, "")
+	if err != nil {
+		return Verified{}, invalid("identity: " + err.Error())
+	}
+	verifier, err := verify.NewVerifier(t.material, t.options(b)...)
+	if err != nil {
+		return Verified{}, invalid(err.Error())
+	}
+	result, err := verifier.Verify(b, verify.NewPolicy(verify.WithArtifactDigest("sha256", raw), verify.WithCertificateIdentity(identity)))
+	if err != nil {
+		return Verified{}, invalid(err.Error())
+	}
+	if s := result.Statement; s == nil || s.GetPredicateType() != PredicateType {
+		return Verified{}, invalid("the statement is not a signature of an image")
+	}
+	v := Verified{Identity: id}
+	v.LogURL, v.LogIndex = t.logOf(b)
+	return v, nil
+}
+
+// options is what is asked of a bundle: a time that someone else vouches for,
+// an entry in each log it names, and a certificate that was logged where the
+// trust root knows certificate logs.
+func (t *Trust) options(b *bundle.Bundle) []verify.VerifierOption {
+	opts := []verify.VerifierOption{verify.WithObserverTimestamps(1)}
+	if len(t.material.RekorLogs()) > 0 {
+		opts = append(opts, verify.WithTransparencyLog(max(1, len(b.GetVerificationMaterial().GetTlogEntries()))))
+	}
+	if len(t.material.CTLogs()) > 0 {
+		opts = append(opts, verify.WithSignedCertificateTimestamps(1))
+	}
+	return opts
+}
+
+// logOf names the first entry's log, as the trust root knows it.
+func (t *Trust) logOf(b *bundle.Bundle) (logURL string, index int64) {
+	entries := b.GetVerificationMaterial().GetTlogEntries()
+	if len(entries) == 0 {
+		return "", 0
+	}
+	var known *root.TransparencyLog
+	if known = t.material.RekorLogs()[hex.EncodeToString(entries[0].GetLogId().GetKeyId())]; known == nil {
+		return "", entries[0].GetLogIndex()
+	}
+	u := known.BaseURL
+	if p, err := url.Parse(u); err == nil && p.Host == "" {
+		u = ""
+	}
+	return strings.TrimRight(u, "/"), entries[0].GetLogIndex()
+}
+
+func invalid(message string) *Error {
+	return &Error{Stage: StageVerify, Kind: KindInvalid, Message: oneLine(message)}
+}
