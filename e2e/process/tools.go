@@ -38,6 +38,7 @@ func BuildTools(ctx context.Context, moduleDir string) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return "", fmt.Errorf("build tools: %w", err)
 	}
+	fmt.Fprintf(os.Stderr, "building the tools of %s into %s: minutes on a cold machine\n", moduleDir, dir)
 	tmp, err := os.MkdirTemp(filepath.Dir(dir), "building-")
 	if err != nil {
 		return "", fmt.Errorf("build tools: %w", err)

@@ -8,7 +8,6 @@ package stack
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -64,7 +63,10 @@ func Start(ctx context.Context, dir, tools string) (_ *Stack, err error) {
 		return nil, err
 	}
 	s.TrustedRoot = filepath.Join(dir, "trusted_root.json")
-	return s, s.writeTrustedRoot(ctx, m)
+	if err = s.writeTrustedRoot(ctx, m); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // Stop ends every server, last started first.
@@ -134,5 +136,5 @@ func addresses(ctx context.Context, n int) (url string, ports []string, err erro
 			ports = append(ports, text)
 		}
 	}
-	return fmt.Sprintf("http://127.0.0.1:%s", ports[0]), ports, nil
+	return "http://127.0.0.1:" + ports[0], ports, nil
 }

@@ -1,0 +1,53 @@
+# The project's commands; "make" alone lists them. They need Go and nothing
+# else (lint and e2e fetch and build their pinned tools into the user's cache).
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pushguard
+
+GOLANGCI_VERSION := v2.15.0
+GOLANGCI_DIR := $(CACHE)/golangci-lint-$(GOLANGCI_VERSION)-$(shell go env GOVERSION)
+GOLANGCI := $(GOLANGCI_DIR)/golangci-lint
+
+# The race detector needs a C compiler on most systems: Go says whether it found one.
+RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race,$(warning no C compiler: tests run without the race detector))
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Run the whole chain on an embedded registry and an embedded Sigstore
+	go run ./scripts/demo
+
+.PHONY: build
+build: ## Build the three commands into bin/
+	go build -trimpath -tags urfave_cli_no_docs -o bin/ ./cmd/...
+
+.PHONY: test
+test: ## Run the tests, with the race detector
+	go test $(RACE) ./...
+
+.PHONY: e2e
+e2e: ## Run the commands against real registries and a real Sigstore; cosign judges
+	cd e2e && go test -count=1 -timeout 60m -v
+
+.PHONY: bench
+bench: ## Run the benchmarks
+	go test -run '^$$' -bench . ./...
+
+.PHONY: lint
+lint: $(GOLANGCI) ## Check both modules: gofmt, vet, fix, tidy, golangci-lint
+	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
+	go vet ./...
+	go fix -diff ./...
+	go mod tidy -diff
+	$(GOLANGCI) run
+	cd e2e && go vet ./...
+	cd e2e && go fix -diff ./...
+	cd e2e && go mod tidy -diff
+	cd e2e && $(GOLANGCI) run --config ../.golangci.yml
+
+$(GOLANGCI):
+	mkdir -p $(CACHE)
+	tmp=$$(mktemp -d $(CACHE)/building-XXXXXX) && \
+	GOBIN=$$tmp GOFLAGS= go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION) && \
+	mkdir -p $(GOLANGCI_DIR) && mv $$tmp/golangci-lint $@ && rmdir $$tmp
