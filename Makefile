@@ -46,6 +46,11 @@ lint: $(GOLANGCI) ## Check both modules: gofmt, vet, fix, tidy, golangci-lint
 	cd e2e && go mod tidy -diff
 	cd e2e && $(GOLANGCI) run --config ../.golangci.yml
 
+.PHONY: fmt
+fmt: $(GOLANGCI) ## Format both modules
+	go fix ./... && $(GOLANGCI) fmt
+	cd e2e && go fix ./... && $(GOLANGCI) fmt --config ../.golangci.yml
+
 $(GOLANGCI):
 	mkdir -p $(CACHE)
 	tmp=$$(mktemp -d $(CACHE)/building-XXXXXX) && \
