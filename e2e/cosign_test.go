@@ -7,8 +7,6 @@ import (
 	"context"
 	"strings"
 	"testing"
-
-	"github.com/LerianStudio/pushguard/e2e/stack"
 )
 
 // registries are the two ways a registry can keep signatures.
@@ -55,38 +53,6 @@ func TestCosign(t *testing.T) {
 			mustRefuse(t, job.Identity, other, "no signatures found")
 		})
 	}
-}
-
-// job is one workflow run: its right to tokens, and gateways to the servers
-// that only it uses, so that what it does can be counted and broken.
-type job struct {
-	*stack.Grant
-	fulcio, tsa, rekor *stack.Gateway
-	config             string // signing config file that names the gateways
-}
-
-func newJob(t *testing.T) job {
-	t.Helper()
-	j := job{Grant: e2e.Issuer.Grant("org/app/.github/workflows/release.yml@refs/heads/" + t.Name())}
-	j.fulcio, j.tsa, j.rekor = gateway(t, e2e.Fulcio), gateway(t, e2e.TSA), gateway(t, e2e.Rekor)
-	var err error
-	j.config, err = e2e.SigningConfig(t.Context(), t.TempDir(), stack.Endpoints{
-		Fulcio: j.fulcio.URL, TSA: j.tsa.URL, Rekor: j.rekor.URL,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return j
-}
-
-func gateway(t *testing.T, target string) *stack.Gateway {
-	t.Helper()
-	g, err := stack.NewGateway(target)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(g.Close)
-	return g
 }
 
 func mustVerify(t *testing.T, identity, image string) {

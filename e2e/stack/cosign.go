@@ -50,14 +50,14 @@ func (s *Stack) SigningConfig(ctx context.Context, dir string, e Endpoints) (str
 	}
 	return path, s.create(ctx, "signing-config", "create", "--out", path,
 		"--fulcio", service(e.Fulcio, 1), "--oidc-provider", service(s.Issuer.URL, 1),
-		"--tsa", service(e.TSA+tsaPath, 1), "--tsa-config", "ANY",
+		"--tsa", service(e.TSA+TSAPath, 1), "--tsa-config", "ANY",
 		"--rekor", service(e.Rekor, 2), "--rekor-config", "ANY")
 }
 
 func (s *Stack) writeTrustedRoot(ctx context.Context, m material) error {
 	return s.create(ctx, "trusted-root", "create", "--out", s.TrustedRoot,
 		"--fulcio", fmt.Sprintf("url=%s,certificate-chain=%s", s.Fulcio, m.fulcioChain),
-		"--tsa", fmt.Sprintf("url=%s,certificate-chain=%s", s.TSA+tsaPath, m.tsaChain),
+		"--tsa", fmt.Sprintf("url=%s,certificate-chain=%s", s.TSA+TSAPath, m.tsaChain),
 		"--ctfe", fmt.Sprintf("url=%s,public-key=%s,start-time=%s", s.ct.URL, m.ctPub, s.since()),
 		"--rekor", fmt.Sprintf("url=http://%[1]s,public-key=%s,start-time=%s,origin=%[1]s", rekorOrigin, m.rekorPub, s.since()))
 }

@@ -19,7 +19,8 @@ const (
 	// tsaMetrics is where the timestamp authority serves its metrics; no flag
 	// changes it, so only one can run on a machine.
 	tsaMetrics = ":2112"
-	tsaPath    = "/api/v1/timestamp"
+	// TSAPath is that of the timestamp authority's one method.
+	TSAPath = "/api/v1/timestamp"
 )
 
 func (s *Stack) startFulcio(ctx context.Context, m material) (string, error) {

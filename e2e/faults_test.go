@@ -1,0 +1,86 @@
+// Copyright 2026 The pushguard Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"net/http"
+	"slices"
+	"testing"
+
+	"github.com/LerianStudio/pushguard/e2e/stack"
+)
+
+// What has been won is kept: whichever stage fails for a while, the run ends
+// signed with one certificate.
+func TestSign_outages(t *testing.T) {
+	t.Parallel()
+	const busy = http.StatusServiceUnavailable
+	tests := map[string]struct {
+		fulcio, tsa, rekor []stack.Fault
+	}{
+		"Fulcio and Rekor busy twice": {
+			fulcio: repeat(stack.Fault{Method: "POST", Status: busy}, 2),
+			rekor:  repeat(stack.Fault{Method: "POST", Status: busy}, 2),
+		},
+		"every connection cut once": {
+			fulcio: repeat(stack.Fault{Method: "POST"}, 1),
+			tsa:    repeat(stack.Fault{Method: "POST"}, 1),
+			rekor:  repeat(stack.Fault{Method: "POST"}, 1),
+		},
+		"timestamp authority busy five times": {
+			tsa: repeat(stack.Fault{Method: "POST", Status: busy}, 5),
+		},
+		"Rekor limits the rate": {
+			rekor: repeat(stack.Fault{Method: "POST", Status: http.StatusTooManyRequests}, 3),
+		},
+	}
+	host := start(t, e2e.Olareg)
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			j := newJob(t)
+			repository := host + "/org/app"
+			image := repository + "@" + push(t, newImage(t), repository+":latest")
+			j.fulcio.Break(test.fulcio...)
+			j.tsa.Break(test.tsa...)
+			j.rekor.Break(test.rekor...)
+
+			j.sign(t, 0, image)
+			mustVerify(t, j.Identity, image)
+			wantCounts(t, j, 1, 1)
+		})
+	}
+}
+
+// Rekor v2 has the entry, and its answer is lost: one certificate all the same.
+func TestSign_lostAnswer(t *testing.T) {
+	t.Parallel()
+	j := newJob(t)
+	repository := start(t, e2e.Olareg) + "/org/app"
+	image := repository + "@" + push(t, newImage(t), repository+":1.0.0")
+	j.rekor.Break(stack.Fault{Method: "POST", Status: http.StatusBadGateway, Lost: true})
+
+	j.sign(t, 0, image)
+	mustVerify(t, j.Identity, image)
+	if got := j.certificates(); got != 1 {
+		t.Errorf("signed with %d certificates, want 1", got)
+	}
+}
+
+// An outage that outlasts the budget: exit 3 says that running again can help,
+// and it does.
+func TestSign_givesUp(t *testing.T) {
+	t.Parallel()
+	j := newJob(t)
+	repository := start(t, e2e.Olareg) + "/org/app"
+	image := repository + "@" + push(t, newImage(t), repository+":1.0.0")
+	j.rekor.Break(repeat(stack.Fault{Method: "POST", Status: http.StatusServiceUnavailable}, 3)...)
+
+	j.sign(t, 3, "--max-attempts=3", image)
+	mustRefuse(t, j.Identity, image, "no signatures found")
+	j.sign(t, 0, image)
+	mustVerify(t, j.Identity, image)
+}
+
+func repeat(f stack.Fault, n int) []stack.Fault { return slices.Repeat([]stack.Fault{f}, n) }
