@@ -86,7 +86,11 @@ func (c *Client) Load(ctx context.Context, src Source) (Services, *Trust, error)
 	}
 	var s Services
 	if configJSON != nil {
-		if s, err = selectServices(configJSON, src.RekorVersion, now); err != nil {
+		version := src.RekorVersion
+		if src.RekorURL != "" { // then it is that log's version
+			version = 0
+		}
+		if s, err = selectServices(configJSON, version, now); err != nil {
 			return Services{}, nil, err
 		}
 	}

@@ -1,0 +1,305 @@
+// Copyright 2026 The pushguard Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package signingtest
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"io"
+	"math/big"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/digitorus/timestamp"
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+	"github.com/sigstore/sigstore-go/pkg/root"
+	"github.com/sigstore/sigstore-go/pkg/testing/ca"
+)
+
+// Issuer is the issuer of the tokens: GitHub's, signed with a key of our own.
+const Issuer = "https://token.actions.githubusercontent.com"
+
+// DefaultWorkflow is the job_workflow_ref of the tokens unless SetWorkflow says otherwise.
+const DefaultWorkflow = "example/app/.github/workflows/release.yml@refs/heads/main"
+
+// OIDC is GitHub's endpoint for identity tokens.
+type OIDC struct {
+	Route
+
+	key          *ecdsa.PrivateKey
+	requestToken string
+	workflow     atomic.Value // string
+	lifetime     atomic.Int64
+}
+
+type tokenClaims struct {
+	jwt.Claims
+
+	JobWorkflowRef string `json:"job_workflow_ref"`
+}
+
+func newOIDC() (*OIDC, error) {
+	key, err := newKey()
+	if err != nil {
+		return nil, err
+	}
+	o := &OIDC{key: key, requestToken: "request-" + rand.Text()}
+	o.SetWorkflow(DefaultWorkflow)
+	o.SetLifetime(5 * time.Minute)
+	return o, nil
+}
+
+// SetWorkflow changes who the tokens are for.
+func (o *OIDC) SetWorkflow(ref string) { o.workflow.Store(ref) }
+
+// SetLifetime changes how long the tokens live.
+func (o *OIDC) SetLifetime(d time.Duration) { o.lifetime.Store(int64(d)) }
+
+// Subject is the identity that certificates get for the tokens.
+func (o *OIDC) Subject() string { return "https://github.com/" + o.workflow.Load().(string) }
+
+// Token mints a token, as the endpoint does.
+func (o *OIDC) Token() (string, error) {
+	signer, err := newSigner(o.key)
+	if err != nil {
+		return "", err
+	}
+	now, ref := time.Now(), o.workflow.Load().(string)
+	return jwt.Signed(signer).Claims(tokenClaims{
+		Claims: jwt.Claims{
+			Issuer: Issuer, Subject: "repo:example/app:ref:refs/heads/main", Audience: jwt.Audience{"sigstore"},
+			IssuedAt: jwt.NewNumericDate(now), Expiry: jwt.NewNumericDate(now.Add(time.Duration(o.lifetime.Load()))), ID: rand.Text(),
+		},
+		JobWorkflowRef: ref,
+	}).Serialize()
+}
+
+func (o *OIDC) token(w http.ResponseWriter, r *http.Request) {
+	switch q := r.URL.Query(); {
+	case r.Header.Get("Authorization") != "Bearer "+o.requestToken:
+		refuse(w, http.StatusUnauthorized, "bad credentials")
+	case q.Get("audience") != "sigstore" || q.Get("api-version") != "2.0":
+		refuse(w, http.StatusBadRequest, "bad query %q", r.URL.RawQuery)
+	default:
+		token, err := o.Token()
+		if err != nil {
+			refuse(w, http.StatusInternalServerError, "%v", err)
+			return
+		}
+		writeJSON(w, http.StatusOK, map[string]any{"value": token, "count": len(token)})
+	}
+}
+
+// verify checks a token as Fulcio does.
+func (o *OIDC) verify(raw string) (tokenClaims, error) {
+	t, err := jwt.ParseSigned(raw, []jose.SignatureAlgorithm{jose.ES256})
+	if err != nil {
+		return tokenClaims{}, errors.New("not a signed JWT")
+	}
+	var c tokenClaims
+	if err := t.Claims(o.key.Public(), &c); err != nil {
+		return tokenClaims{}, errors.New("the signature of the token is not the issuer's")
+	}
+	return c, c.ValidateWithLeeway(jwt.Expected{Issuer: Issuer, AnyAudience: jwt.Audience{"sigstore"}, Time: time.Now()}, 0)
+}
+
+// Fulcio issues certificates over its v2 API.
+type Fulcio struct {
+	Route
+
+	oidc     *OIDC
+	root     *x509.Certificate
+	issuer   *x509.Certificate
+	key      *ecdsa.PrivateKey
+	lifetime atomic.Int64
+	issued   atomic.Int64
+}
+
+func newFulcio(rootCert *x509.Certificate, rootKey *ecdsa.PrivateKey, oidc *OIDC) (*Fulcio, error) {
+	issuer, key, err := ca.GenerateFulcioIntermediate(rootCert, rootKey)
+	if err != nil {
+		return nil, err
+	}
+	f := &Fulcio{oidc: oidc, root: rootCert, issuer: issuer, key: key}
+	f.SetLifetime(10 * time.Minute)
+	return f, nil
+}
+
+// SetLifetime changes how long certificates live; 10 minutes unless set.
+func (f *Fulcio) SetLifetime(d time.Duration) { f.lifetime.Store(int64(d)) }
+
+// Certificates is the number of certificates issued.
+func (f *Fulcio) Certificates() int { return int(f.issued.Load()) }
+
+type certRequest struct {
+	PublicKeyRequest struct {
+		PublicKey struct {
+			Algorithm string `json:"algorithm"`
+			Content   string `json:"content"`
+		} `json:"publicKey"`
+		ProofOfPossession []byte `json:"proofOfPossession"`
+	} `json:"publicKeyRequest"`
+}
+
+func (f *Fulcio) signingCert(w http.ResponseWriter, r *http.Request) {
+	var req certRequest
+	d := json.NewDecoder(io.LimitReader(r.Body, 1<<20))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&req); err != nil || r.Header.Get("Content-Type") != "application/json" {
+		refuse(w, http.StatusBadRequest, "bad request: %v", err)
+		return
+	}
+	bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok {
+		refuse(w, http.StatusUnauthorized, "no token")
+		return
+	}
+	claims, err := f.oidc.verify(bearer)
+	if err != nil {
+		refuse(w, http.StatusUnauthorized, "There was an error processing the identity token: %v", err)
+		return
+	}
+	block, _ := pem.Decode([]byte(req.PublicKeyRequest.PublicKey.Content))
+	if block == nil || req.PublicKeyRequest.PublicKey.Algorithm != "ECDSA" {
+		refuse(w, http.StatusBadRequest, "The public key supplied in the request could not be parsed")
+		return
+	}
+	parsed, err := x509.ParsePKIXPublicKey(block.Bytes)
+	pub, ok := parsed.(*ecdsa.PublicKey)
+	if err != nil || !ok {
+		refuse(w, http.StatusBadRequest, "The public key supplied in the request could not be parsed")
+		return
+	}
+	if sum := sha256.Sum256([]byte(claims.Subject)); !ecdsa.VerifyASN1(pub, sum[:], req.PublicKeyRequest.ProofOfPossession) {
+		refuse(w, http.StatusBadRequest, "The signature supplied in the request could not be verified")
+		return
+	}
+	leaf, err := f.issue(pub, claims)
+	if err != nil {
+		refuse(w, http.StatusInternalServerError, "%v", err)
+		return
+	}
+	var chain []string
+	for _, der := range [][]byte{leaf, f.issuer.Raw, f.root.Raw} {
+		chain = append(chain, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"signedCertificateDetachedSct": map[string]any{
+		"chain": map[string]any{"certificates": chain}, "signedCertificateTimestamp": nil,
+	}})
+}
+
+func (f *Fulcio) issue(pub *ecdsa.PublicKey, c tokenClaims) ([]byte, error) {
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		return nil, err
+	}
+	san, err := url.Parse("https://github.com/" + c.JobWorkflowRef)
+	if err != nil {
+		return nil, err
+	}
+	issuer, err := asn1.MarshalWithParams(c.Issuer, "utf8")
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		SerialNumber: serial, URIs: []*url.URL{san},
+		NotBefore: now, NotAfter: now.Add(time.Duration(f.lifetime.Load())),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning},
+		ExtraExtensions: []pkix.Extension{ // Fulcio's OIDs for the issuer: the old raw one and the DER one
+			{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 1, 1}, Value: []byte(c.Issuer)},
+			{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 1, 8}, Value: issuer},
+		},
+	}, f.issuer, pub, f.key)
+	if err == nil {
+		f.issued.Add(1)
+	}
+	return der, err
+}
+
+func (f *Fulcio) trusted(baseURL string, start time.Time) *root.FulcioCertificateAuthority {
+	return &root.FulcioCertificateAuthority{
+		URI: baseURL, Root: f.root, Intermediates: []*x509.Certificate{f.issuer},
+		ValidityPeriodStart: start,
+	}
+}
+
+// TSA is an RFC 3161 timestamp authority.
+type TSA struct {
+	Route
+
+	root, issuer, leaf *x509.Certificate
+	key                *ecdsa.PrivateKey
+}
+
+func newTSA(rootCert *x509.Certificate, rootKey *ecdsa.PrivateKey) (*TSA, error) {
+	issuer, issuerKey, err := ca.GenerateTSAIntermediate(rootCert, rootKey)
+	if err != nil {
+		return nil, err
+	}
+	key, err := newKey()
+	if err != nil {
+		return nil, err
+	}
+	// sigstore-go's own leaf lives ten minutes, less than a run with an outage in it.
+	usage, err := asn1.Marshal([]asn1.ObjectIdentifier{{1, 3, 6, 1, 5, 5, 7, 3, 8}})
+	if err != nil {
+		return nil, err
+	}
+	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "sigstore-tsa"},
+		NotBefore: issuer.NotBefore, NotAfter: issuer.NotAfter, KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtraExtensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 37}, Critical: true, Value: usage}},
+	}, issuer, key.Public(), issuerKey)
+	if err != nil {
+		return nil, err
+	}
+	leaf, err := x509.ParseCertificate(der)
+	return &TSA{root: rootCert, issuer: issuer, leaf: leaf, key: key}, err
+}
+
+func (t *TSA) timestamp(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Content-Type") != "application/timestamp-query" {
+		refuse(w, http.StatusBadRequest, "bad content type %q", r.Header.Get("Content-Type"))
+		return
+	}
+	var body bytes.Buffer
+	_, err := io.Copy(&body, io.LimitReader(r.Body, 1<<20))
+	req, parseErr := timestamp.ParseRequest(body.Bytes())
+	if err = errors.Join(err, parseErr); err != nil || req.HashAlgorithm != crypto.SHA256 {
+		refuse(w, http.StatusBadRequest, "bad request: %v", err)
+		return
+	}
+	stamp := timestamp.Timestamp{
+		HashAlgorithm: req.HashAlgorithm, HashedMessage: req.HashedMessage, Nonce: req.Nonce, Time: time.Now(),
+		Policy: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 2}, ExtraExtensions: req.Extensions, AddTSACertificate: req.Certificates,
+	}
+	der, err := stamp.CreateResponseWithOpts(t.leaf, t.key, crypto.SHA256)
+	if err != nil {
+		refuse(w, http.StatusInternalServerError, "%v", err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/timestamp-reply")
+	w.WriteHeader(http.StatusCreated)
+	_, _ = w.Write(der)
+}
+
+func (t *TSA) trusted(fullURL string, start time.Time) *root.SigstoreTimestampingAuthority {
+	return &root.SigstoreTimestampingAuthority{
+		URI: fullURL, Root: t.root, Intermediates: []*x509.Certificate{t.issuer}, Leaf: t.leaf, ValidityPeriodStart: start,
+	}
+}
