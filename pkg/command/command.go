@@ -1,0 +1,182 @@
+// Copyright 2026 The pushguard Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package command is what the mains of tagcheck, signretry and regcleanup share:
+// flags and their rules, streams, signals, exit codes, logging.
+//
+// The rules:
+//   - stdout carries the answer and nothing else; all the rest goes to stderr.
+//   - An empty flag or variable means "not set", for every type of flag: that is
+//     what an undefined input of a workflow sends.
+//   - Flags work before and after arguments; "--" ends them.
+//   - A usage error is one line on stderr with a hint, and exit code 2.
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/LerianStudio/pushguard/pkg/actions"
+	"github.com/urfave/cli/v2"
+)
+
+// Tool is one command: its page of help, its flags, and what it does.
+type Tool struct {
+	Name        string // as typed; its upper case is the prefix of its variables
+	Usage       string // one line
+	Synopsis    string // the lines of the help's USAGE
+	Description string // paragraphs of the help
+	Flags       []cli.Flag
+	Common      Common
+	// Run does the work. Its error decides the exit code, see [ExitError].
+	Run func(ctx context.Context, env *Env, args []string) error
+}
+
+// Env is what a run of a tool has of the world.
+type Env struct {
+	Name     string
+	In       io.Reader
+	Out, Err io.Writer
+	Getenv   func(string) string
+	Log      *slog.Logger
+	Workflow *actions.Workflow
+}
+
+// Main runs the tool that newTool builds and ends the process.
+func Main(newTool func() *Tool) {
+	env := &Env{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv}
+	os.Exit(Run(context.Background(), newTool(), os.Args[1:], env))
+}
+
+// Run runs tool with args and returns its exit code. Whatever goes wrong has been
+// printed to env.Err. The environment variables of the tool's flags that are
+// empty are unset in the process.
+func Run(ctx context.Context, tool *Tool, args []string, env *Env) int {
+	ctx, stop := notify(ctx)
+	defer stop()
+	env.Name = tool.Name
+	env.Workflow = actions.New(env.Getenv)
+	env.Log = newLogger(env, slog.LevelInfo)
+	err := run(ctx, tool, args, env)
+	if code, ok := interrupted(ctx); ok && err != nil {
+		env.report(fmt.Errorf("%w", context.Cause(ctx)))
+		return code
+	}
+	env.report(err)
+	return exitCode(err)
+}
+
+func run(ctx context.Context, tool *Tool, args []string, env *Env) error {
+	flags := append(tool.Flags, tool.Common.flags(tool.Name)...)
+	nameVariables(tool.Name, flags)
+	version := false
+	flags = append(flags, &cli.BoolFlag{Name: "version", Usage: "print the version and exit", Destination: &version})
+	args, err := arrange(flags, args)
+	if err != nil {
+		return err
+	}
+	app := &cli.App{
+		Name:                      tool.Name,
+		Usage:                     tool.Usage,
+		UsageText:                 tool.Synopsis,
+		Description:               tool.Description,
+		CustomAppHelpTemplate:     helpTemplate,
+		Flags:                     flags,
+		HideVersion:               true,
+		HideHelpCommand:           true,
+		DisableSliceFlagSeparator: true,
+		Reader:                    env.In,
+		Writer:                    env.Out,
+		ErrWriter:                 env.Err,
+		ExitErrHandler:            func(*cli.Context, error) {},
+		OnUsageError: func(_ *cli.Context, err error, _ bool) error {
+			return &UsageError{Err: plainFlagError(err)}
+		},
+		Action: func(c *cli.Context) error {
+			if version {
+				_, err := fmt.Fprintln(env.Out, Version(tool.Name))
+				return err
+			}
+			env.Log = newLogger(env, tool.Common.level(env.Getenv))
+			if err := tool.Common.check(); err != nil {
+				return err
+			}
+			return tool.Run(c.Context, env, c.Args().Slice())
+		},
+	}
+	return app.RunContext(ctx, append([]string{tool.Name}, args...))
+}
+
+// report prints err, its hints, and in a workflow an annotation.
+func (e *Env) report(err error) {
+	if err == nil || err.Error() == "" {
+		return
+	}
+	text := actions.Plain(err.Error())
+	_, _ = fmt.Fprintf(e.Err, "%s: error: %s\n", e.Name, text)
+	for _, hint := range hints(err) {
+		_, _ = fmt.Fprintf(e.Err, "%s: hint: %s\n", e.Name, actions.Plain(hint))
+	}
+	_ = e.Workflow.Annotate(e.Err, actions.Error, e.Name, text)
+}
+
+// Answer prints text on stdout. The error of a full disk or a closed pipe is
+// returned: an answer that did not arrive is no success.
+func (e *Env) Answer(text string) error {
+	if text == "" {
+		return nil
+	}
+	if !strings.HasSuffix(text, "\n") {
+		text += "\n"
+	}
+	if _, err := io.WriteString(e.Out, text); err != nil {
+		return fmt.Errorf("write the answer: %w", err)
+	}
+	return nil
+}
+
+// Hinted adds what to do next to an error; it is printed on a line of its own.
+func Hinted(err error, hint string) error { return &hintedError{err, hint} }
+
+type hintedError struct {
+	error
+	hint string
+}
+
+func (e *hintedError) Unwrap() error { return e.error }
+func (e *hintedError) Hint() string  { return e.hint }
+
+// hinter is an error that knows what to do next.
+type hinter interface {
+	error
+	Hint() string
+}
+
+// hints collects the different hints of err and of all that it wraps.
+func hints(err error) []string {
+	var found []string
+	var walk func(error)
+	walk = func(err error) {
+		if err == nil {
+			return
+		}
+		if h, ok := err.(hinter); ok && h.Hint() != "" && !slices.Contains(found, h.Hint()) { //nolint:errorlint // the tree is walked by hand
+			found = append(found, h.Hint())
+		}
+		if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // see above
+			for _, e := range many.Unwrap() {
+				walk(e)
+			}
+			return
+		}
+		walk(errors.Unwrap(err))
+	}
+	walk(err)
+	return found
+}

@@ -1,0 +1,120 @@
+// Copyright 2026 The pushguard Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// The exit codes, the same for all three commands. A script must take any other
+// code for a failure.
+const (
+	ExitOK      = 0 // go on
+	ExitRefused = 1 // no: the tag exists, the signature is refused for good, the clean-up is blocked
+	ExitUsage   = 2 // the command line is wrong; nothing was done
+	ExitOutage  = 3 // a service could not be asked: running it again can succeed
+	ExitPartial = 4 // some done, some not
+)
+
+// ExitError ends a run with Code. With a nil Err nothing is printed: what there
+// is to say has been said.
+type ExitError struct {
+	Code int
+	Err  error
+}
+
+func (e *ExitError) Error() string {
+	if e.Err == nil {
+		return ""
+	}
+	return e.Err.Error()
+}
+
+func (e *ExitError) Unwrap() error { return e.Err }
+
+// Exit ends a run with code and prints err, if there is one.
+func Exit(code int, err error) error { return &ExitError{code, err} }
+
+// UsageError is a wrong command line: exit code 2.
+type UsageError struct {
+	Err  error
+	Next string // what to write instead; "" points to --help
+}
+
+func (e *UsageError) Error() string { return e.Err.Error() }
+func (e *UsageError) Unwrap() error { return e.Err }
+
+// Hint says what to write instead.
+func (e *UsageError) Hint() string {
+	if e.Next == "" {
+		return "run with --help for the flags"
+	}
+	return e.Next
+}
+
+// Usagef returns a [UsageError].
+func Usagef(format string, args ...any) error {
+	return &UsageError{Err: fmt.Errorf(format, args...)}
+}
+
+func exitCode(err error) int {
+	if err == nil {
+		return ExitOK
+	}
+	if e, ok := errors.AsType[*ExitError](err); ok {
+		return e.Code
+	}
+	if _, ok := errors.AsType[*UsageError](err); ok {
+		return ExitUsage
+	}
+	return ExitRefused
+}
+
+// signalError is the cause of a context that a signal ended.
+type signalError struct {
+	signal os.Signal
+}
+
+func (e *signalError) Error() string {
+	if e.signal == syscall.SIGTERM {
+		return "terminated"
+	}
+	return "interrupted"
+}
+
+// notify ends the context at the first SIGINT or SIGTERM, with the signal as its
+// cause. A second one ends the process: nobody has to wait for us.
+func notify(parent context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		select {
+		case s := <-signals:
+			signal.Stop(signals)
+			cancel(&signalError{s})
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		cancel(nil)
+	}
+}
+
+// interrupted tells the exit code of a context that a signal ended: 128 and the
+// signal's number.
+func interrupted(ctx context.Context) (int, bool) {
+	e, ok := errors.AsType[*signalError](context.Cause(ctx))
+	if !ok {
+		return 0, false
+	}
+	number, ok := e.signal.(syscall.Signal)
+	return 128 + int(number), ok
+}

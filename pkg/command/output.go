@@ -1,0 +1,95 @@
+// Copyright 2026 The pushguard Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package command
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/LerianStudio/pushguard/pkg/actions"
+)
+
+// AnswerJSON prints value as one JSON object on one line.
+func (e *Env) AnswerJSON(value any) error {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(value); err != nil {
+		return fmt.Errorf("write the answer: %w", err)
+	}
+	// The runner obeys "##[name]" anywhere in a line; the escape is the same string in JSON.
+	return e.Answer(strings.ReplaceAll(b.String(), "##[", `#\u0023[`))
+}
+
+// AnswerTable prints rows under a header in aligned columns.
+func (e *Env) AnswerTable(rows [][]string) error {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
+	for _, row := range rows {
+		for i, cell := range row {
+			row[i] = actions.Plain(cell)
+		}
+		_, _ = io.WriteString(w, strings.Join(row, "\t")+"\n")
+	}
+	_ = w.Flush()
+	var lines strings.Builder
+	for line := range strings.Lines(b.String()) {
+		lines.WriteString(strings.TrimRight(line, " \n") + "\n")
+	}
+	return e.Answer(lines.String())
+}
+
+// MarkdownTable returns rows, the first of which is the header, for a step summary.
+func MarkdownTable(rows [][]string) string {
+	var b strings.Builder
+	for i, row := range rows {
+		cells := make([]string, len(row))
+		for j, cell := range row {
+			cells[j] = actions.Cell(cell)
+		}
+		b.WriteString("| " + strings.Join(cells, " | ") + " |\n")
+		if i == 0 {
+			b.WriteString(strings.Repeat("| --- ", len(row)) + "|\n")
+		}
+	}
+	return b.String()
+}
+
+// ShortDigest is how a digest stands in tables: the algorithm and twelve digits.
+func ShortDigest(digest string) string {
+	if algorithm, hex, ok := strings.Cut(digest, ":"); ok && len(hex) > 12 {
+		return algorithm + ":" + hex[:12]
+	}
+	return digest
+}
+
+// Version says which build this is, from the build info that Go embeds.
+func Version(tool string) string {
+	version := "(devel)"
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		version = info.Main.Version
+	}
+	return fmt.Sprintf("%s %s (%s %s/%s)", tool, version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
+// helpTemplate is urfave/cli's, with the sections that one command needs.
+const helpTemplate = `{{.Name}} - {{.Usage}}
+
+USAGE
+   {{wrap .UsageText 3}}
+{{if .Description}}
+{{wrap .Description 0}}
+{{end}}{{range .VisibleFlagCategories}}
+{{if .Name}}{{.Name}}{{else}}FLAGS{{end}}{{range .Flags}}
+   {{.}}{{end}}
+{{end}}
+EXIT STATUS
+   0 go on   1 no   2 usage   3 a service could not be asked   4 some done, some not   130, 143 interrupted
+`

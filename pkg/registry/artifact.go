@@ -1,0 +1,119 @@
+// Copyright 2026 The pushguard Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+
+	godigest "github.com/opencontainers/go-digest"
+	"github.com/regclient/regclient"
+	"github.com/regclient/regclient/scheme"
+	"github.com/regclient/regclient/types/descriptor"
+)
+
+func digest(data []byte) godigest.Digest { return godigest.FromBytes(data) }
+func digestOf(data []byte) string        { return digest(data).String() }
+
+// PutBlob writes data to ref's repository.
+func (c *Client) PutBlob(ctx context.Context, ref Reference, data []byte) (Descriptor, error) {
+	d := descriptor.Descriptor{MediaType: "application/octet-stream", Digest: digest(data), Size: int64(len(data))}
+	err := c.do(ctx, "write blob to", ref, func(ctx context.Context, rc *regclient.RegClient) error {
+		_, err := rc.BlobPut(ctx, ref.regclient(), d, bytes.NewReader(data))
+		return err
+	})
+	return describe(d), err
+}
+
+// Blob reads the whole blob d of ref's repository, which must not be larger than
+// limit bytes. Its bytes have been checked against d.Digest.
+func (c *Client) Blob(ctx context.Context, ref Reference, d Descriptor, limit int64) ([]byte, error) {
+	const op = "read blob of"
+	var data []byte
+	err := c.do(ctx, op, ref, func(ctx context.Context, rc *regclient.RegClient) error {
+		blob, err := rc.BlobGet(ctx, ref.regclient(), descriptor.Descriptor{MediaType: d.MediaType, Digest: godigest.Digest(d.Digest), Size: d.Size})
+		if err != nil {
+			return err
+		}
+		defer blob.Close() //nolint:errcheck // read only
+		data, err = io.ReadAll(io.LimitReader(blob, limit+1))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > limit || digestOf(data) != d.Digest {
+		return nil, &Error{
+			Op: op, Ref: ref, Kind: KindNotARegistry, Status: http.StatusOK,
+			Message: fmt.Sprintf("the blob %s is larger than %d bytes, or its bytes have another digest", d.Digest, limit),
+		}
+	}
+	return data, nil
+}
+
+// Referrers lists the manifests whose subject is ref.Digest and whose artifact type
+// is artifactType ("" for any): from the referrers API, or from the fallback tag
+// where the registry has none (distribution specification, "Listing Referrers").
+func (c *Client) Referrers(ctx context.Context, ref Reference, artifactType string) ([]Descriptor, error) {
+	const op = "list referrers of"
+	var found []Descriptor
+	seen := &trace{}
+	err := c.do(ctx, op, ref, func(ctx context.Context, rc *regclient.RegClient) error {
+		seen, _ = ctx.Value(traceKey{}).(*trace)
+		list, err := rc.ReferrerList(ctx, ref.WithDigest(ref.Digest).regclient(), scheme.WithReferrerMatchOpt(descriptor.MatchOpt{ArtifactType: artifactType}))
+		for _, d := range list.Descriptors {
+			found = append(found, describe(d))
+		}
+		return err
+	})
+	// regclient takes any failure of the API for a registry that has none, and an
+	// empty fallback tag for "no referrers".
+	if a, asked := seen.last("/referrers/"); asked && a.status != http.StatusOK {
+		e := c.failure(ctx, op, ref, &trace{answers: []*answer{&a}}, err)
+		if e.Transient() || e.Kind == KindAuth {
+			c.forget(ref)
+			return nil, e
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+// Attach writes a manifest that has a subject, by its digest, to ref's repository,
+// keeps the fallback tag where the registry has no referrers API, and reads back
+// that the subject's referrers have it. The fallback tag is read, changed and
+// written without a lock: when another writer won, the error is transient.
+func (c *Client) Attach(ctx context.Context, ref Reference, mediaType string, raw []byte) (Descriptor, error) {
+	const op = "attach to"
+	var m struct {
+		ArtifactType string     `json:"artifactType"`
+		Subject      Descriptor `json:"subject"`
+	}
+	if err := json.Unmarshal(raw, &m); err != nil || !ValidDigest(m.Subject.Digest) {
+		return Descriptor{}, fmt.Errorf("attach to %s: the manifest has no subject", ref)
+	}
+	d := Descriptor{MediaType: mediaType, Digest: digestOf(raw), Size: int64(len(raw)), ArtifactType: m.ArtifactType}
+	if err := c.PutManifest(ctx, ref.WithDigest(d.Digest), mediaType, raw); err != nil {
+		return Descriptor{}, err
+	}
+	list, err := c.Referrers(ctx, ref.WithDigest(m.Subject.Digest), m.ArtifactType)
+	if err != nil {
+		return Descriptor{}, err
+	}
+	for _, have := range list {
+		if have.Digest == d.Digest {
+			return d, nil
+		}
+	}
+	return Descriptor{}, &Error{
+		Op: op, Ref: ref.WithDigest(m.Subject.Digest), Kind: KindOutage, Status: http.StatusOK,
+		Message: fmt.Sprintf("the list of referrers lacks %s, which was just written", d.Digest),
+	}
+}

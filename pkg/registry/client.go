@@ -1,0 +1,142 @@
+// Copyright 2026 The pushguard Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/regclient/regclient"
+	"github.com/regclient/regclient/config"
+	"github.com/regclient/regclient/scheme/reg"
+)
+
+// Options say how to talk to registries. The zero value is usable.
+type Options struct {
+	Timeout   time.Duration     // of one request with its body; 0 means 30 s
+	UserAgent string            // "" means "pushguard"
+	Log       *slog.Logger      // nil discards
+	Transport http.RoundTripper // nil means a new http.Transport
+}
+
+// concurrency is how many requests go to one registry at once.
+const concurrency = 16
+
+// Client makes requests to any number of registries, with docker's logins and
+// credential helpers. It is safe for concurrent use. No method retries.
+type Client struct {
+	recorder *recorder
+	client   http.Client
+	agent    string
+	log      *slog.Logger
+	logins   []config.Host
+
+	mu    sync.Mutex
+	hosts map[string]*regclient.RegClient // by registry: one that fails must not slow the others
+}
+
+// New returns a client. base bounds the requests for tokens, which have no
+// caller's context; docker's configuration ($DOCKER_CONFIG/config.json,
+// $DOCKER_AUTH_CONFIG) is read once, here.
+func New(base context.Context, o Options) (*Client, error) {
+	logins, err := config.DockerLoad()
+	if err != nil {
+		return nil, fmt.Errorf("read docker's logins (config.json): %w", err)
+	}
+	if o.Timeout == 0 {
+		o.Timeout = 30 * time.Second
+	}
+	if o.UserAgent == "" {
+		o.UserAgent = "pushguard"
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Transport == nil {
+		o.Transport = newTransport()
+	}
+	r := &recorder{next: o.Transport, base: base, tokens: map[string]answer{}}
+	return &Client{
+		recorder: r,
+		client:   http.Client{Transport: r, Timeout: o.Timeout},
+		agent:    o.UserAgent,
+		log:      o.Log,
+		logins:   logins,
+		hosts:    map[string]*regclient.RegClient{},
+	}, nil
+}
+
+func newTransport() http.RoundTripper {
+	t, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		return http.DefaultTransport
+	}
+	t = t.Clone()
+	t.MaxResponseHeaderBytes = maxHeaderSize
+	t.MaxIdleConnsPerHost = concurrency
+	return t
+}
+
+// host returns the client of ref's registry.
+func (c *Client) host(ref Reference) *regclient.RegClient {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if rc := c.hosts[ref.Registry]; rc != nil {
+		return rc
+	}
+	host := *config.HostNewName(ref.Registry)
+	for _, login := range c.logins {
+		if login.Name == host.Name {
+			host = login
+		}
+	}
+	host.Mirrors = nil // a mirror's answer can be stale
+	host.RepoAuth = true
+	host.ReqConcurrent = concurrency
+	if ref.loopback() {
+		host.TLS = config.TLSDisabled
+	}
+	client := c.client
+	rc := regclient.New(
+		regclient.WithConfigHost(host),
+		regclient.WithUserAgent(c.agent),
+		regclient.WithRegOpts(
+			reg.WithHTTPClient(&client),
+			reg.WithRetryLimit(1),                           // exactly one layer retries, and it is not this one
+			reg.WithDelay(time.Nanosecond, time.Nanosecond), // nor does it wait
+			reg.WithManifestMax(maxBody, maxBody),
+			reg.WithBlobSize(-1, -1), // no chunks: one PUT a blob
+		),
+	)
+	c.hosts[ref.Registry] = rc
+	return rc
+}
+
+// forget drops what was learnt of ref's registry. regclient keeps it in mind that
+// a registry has no referrers API even when it was an outage that said so.
+func (c *Client) forget(ref Reference) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.hosts, ref.Registry)
+}
+
+// do runs one operation of regclient and makes an [Error] of its failure.
+func (c *Client) do(ctx context.Context, op string, ref Reference, f func(context.Context, *regclient.RegClient) error) error {
+	t := &trace{}
+	start := time.Now()
+	err := f(context.WithValue(ctx, traceKey{}, t), c.host(ref))
+	for _, a := range t.answers {
+		c.log.DebugContext(ctx, "request", "method", a.method, "registry", ref.Registry, "path", a.path, "status", a.status)
+	}
+	if err == nil {
+		return nil
+	}
+	e := c.failure(ctx, op, ref, t, err)
+	c.log.DebugContext(ctx, "failed", "op", op, "ref", ref.String(), "reason", e.Reason(), "after", time.Since(start).Round(time.Millisecond))
+	return e
+}

@@ -1,0 +1,138 @@
+// Copyright 2026 The pushguard Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package registry is pushguard's view of OCI registries: references, the
+// requests that the commands make, and errors that say what a registry's answer
+// proves. It makes each request once; callers retry.
+package registry
+
+import (
+	"fmt"
+	"net"
+	"regexp"
+	"strings"
+
+	"github.com/regclient/regclient/types/ref"
+)
+
+// DockerHub is how Docker Hub is written in a reference.
+const DockerHub = "docker.io"
+
+// Reference names a tag, a manifest, or both, in a repository of a registry.
+// It is comparable.
+type Reference struct {
+	Registry   string // host[:port]; Docker Hub is "docker.io"
+	Repository string // "library/alpine"
+	Tag        string // "" when named by digest only
+	Digest     string // "sha256:…", or ""
+}
+
+// ParseReference reads a reference as docker does: "alpine:3" is
+// docker.io/library/alpine:3. Unlike docker it does not add ":latest".
+func ParseReference(s string) (Reference, error) {
+	if s != strings.TrimSpace(s) || s == "" {
+		return Reference{}, fmt.Errorf("parse reference %q: empty or with spaces around it", s)
+	}
+	if scheme, _, ok := strings.Cut(s, "://"); ok {
+		return Reference{}, fmt.Errorf("parse reference %q: write it without %s://", s, scheme)
+	}
+	r, err := ref.New(s)
+	if err != nil {
+		return Reference{}, fmt.Errorf("parse reference %q: %s", s, why(s))
+	}
+	parsed := Reference{Registry: r.Registry, Repository: r.Repository, Tag: r.Tag, Digest: r.Digest}
+	if r.Digest != "" && !ValidDigest(r.Digest) {
+		return Reference{}, fmt.Errorf("parse reference %q: a digest is sha256: and 64 lower-case hex digits", s)
+	}
+	if name, _, _ := strings.Cut(s, "@"); parsed.Tag == "latest" && !strings.HasSuffix(name, ":latest") {
+		parsed.Tag = "" // regclient's default, not the user's word
+	}
+	return parsed, nil
+}
+
+// tagPattern is the distribution specification's <reference> as a tag.
+var tagPattern = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
+
+// why tells in words what keeps s from being a reference.
+func why(s string) string {
+	name, digest, hasDigest := strings.Cut(s, "@")
+	slash := strings.LastIndexByte(name, '/')
+	last := name[slash+1:]
+	repository, tag, hasTag := strings.Cut(last, ":")
+	switch {
+	case hasDigest && !ValidDigest(digest):
+		return "a digest is sha256: and 64 lower-case hex digits"
+	case hasTag && len(tag) > 128:
+		return fmt.Sprintf("the tag has %d characters, 128 are allowed", len(tag))
+	case hasTag && strings.Contains(tag, "+"):
+		return fmt.Sprintf("a tag cannot have a \"+\": write %q", strings.ReplaceAll(tag, "+", "-"))
+	case hasTag && !tagPattern.MatchString(tag):
+		return fmt.Sprintf("the tag %q has characters other than letters, digits, \"_\", \".\" and \"-\", or starts with \".\" or \"-\"", tag)
+	case strings.ToLower(repository) != repository || slash > 0 && strings.ToLower(path(name[:slash])) != path(name[:slash]):
+		return "a repository is lower-case"
+	}
+	return "not of the form registry/repository:tag or registry/repository@sha256:…"
+}
+
+// path leaves out what can be a registry's host.
+func path(name string) string {
+	host, rest, ok := strings.Cut(name, "/")
+	if !strings.ContainsAny(host, ".:") {
+		return name
+	}
+	if !ok {
+		return ""
+	}
+	return rest
+}
+
+// ValidDigest reports whether s is a digest that pushguard takes: sha256, the
+// only algorithm that registries have to know (OCI image specification, "Registered algorithms").
+func ValidDigest(s string) bool { return digestPattern.MatchString(s) }
+
+var digestPattern = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+
+// Name is the registry and the repository: "docker.io/library/alpine".
+func (r Reference) Name() string { return r.Registry + "/" + r.Repository }
+
+// String is the reference with all parts spelt out.
+func (r Reference) String() string {
+	s := r.Name()
+	if r.Tag != "" {
+		s += ":" + r.Tag
+	}
+	if r.Digest != "" {
+		s += "@" + r.Digest
+	}
+	return s
+}
+
+// WithDigest is the manifest digest in the same repository.
+func (r Reference) WithDigest(digest string) Reference {
+	r.Tag, r.Digest = "", digest
+	return r
+}
+
+// WithTag is the tag in the same repository.
+func (r Reference) WithTag(tag string) Reference {
+	r.Tag, r.Digest = tag, ""
+	return r
+}
+
+// loopback reports whether the registry runs on this machine, where plain HTTP is
+// spoken, as docker and crane do.
+func (r Reference) loopback() bool {
+	host := r.Registry
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	ip := net.ParseIP(strings.Trim(host, "[]"))
+	return ip != nil && ip.IsLoopback()
+}
+
+func (r Reference) regclient() ref.Ref {
+	return ref.Ref{Scheme: "reg", Reference: r.String(), Registry: r.Registry, Repository: r.Repository, Tag: r.Tag, Digest: r.Digest}
+}

@@ -1,0 +1,198 @@
+// Copyright 2026 The pushguard Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"math"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	maxErrorBody  = 64 << 10 // of an error's body, the rest is not read
+	maxBody       = 8 << 20  // of a manifest, a list, a token
+	maxHeaderSize = 256 << 10
+)
+
+// answer is what one request met.
+type answer struct {
+	method, path string
+	status       int // 0 for none
+	header       http.Header
+	body         []byte // of an error, at most maxErrorBody
+	err          error  // when there was no answer, or it broke off
+	at           time.Time
+}
+
+// trace collects the answers of one operation: regclient reduces them to an error
+// that does not tell 403 from 401, nor a failing token service from a wrong
+// password (v0.11.7, internal/reghttp/http.go and internal/auth/auth.go).
+type trace struct {
+	mu      sync.Mutex
+	answers []*answer
+}
+
+type traceKey struct{}
+
+func (t *trace) add(a *answer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.answers = append(t.answers, a)
+}
+
+// last is the newest answer whose path contains part.
+func (t *trace) last(part string) (answer, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := len(t.answers) - 1; i >= 0; i-- {
+		if strings.Contains(t.answers[i].path, part) {
+			return *t.answers[i], true
+		}
+	}
+	return answer{}, false
+}
+
+// recorder is the http.RoundTripper under regclient. It records answers, bounds
+// what is read of them, and hides Retry-After from regclient, which would sleep
+// without a limit inside the request.
+type recorder struct {
+	next http.RoundTripper
+	// base ends token requests, which regclient makes without the caller's context.
+	base context.Context //nolint:containedctx // see above
+
+	mu     sync.Mutex
+	tokens map[string]answer // the last failure of the token service, by repository
+}
+
+// RoundTrip sends one request.
+func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
+	t, ours := req.Context().Value(traceKey{}).(*trace)
+	if !ours {
+		return r.token(req)
+	}
+	a := &answer{method: req.Method, path: req.URL.Path, at: time.Now()}
+	resp, err := r.next.RoundTrip(req)
+	if err != nil {
+		a.err = err
+		t.add(a)
+		return nil, err
+	}
+	a.status, a.header = resp.StatusCode, resp.Header.Clone()
+	resp.Header.Del("Retry-After")
+	resp.Body = &boundedBody{ReadCloser: resp.Body, left: limit(req.URL.Path), broke: func(err error) { t.broke(a, err) }}
+	if resp.StatusCode >= http.StatusBadRequest && req.Method != http.MethodHead {
+		a.body, _ = io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+		_ = resp.Body.Close()
+		resp.Body = io.NopCloser(bytes.NewReader(a.body))
+	}
+	t.add(a)
+	return resp, nil
+}
+
+// token sends a request for a token. Its answer is small and read here, so that
+// the request's context can be bound to the client's for as long as it takes.
+func (r *recorder) token(req *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(req.Context())
+	defer cancel(nil)
+	stop := context.AfterFunc(r.base, func() { cancel(context.Cause(r.base)) })
+	defer stop()
+	a := answer{method: req.Method, path: req.URL.Path, at: time.Now()}
+	resp, err := r.next.RoundTrip(req.WithContext(ctx))
+	if err == nil {
+		a.status, a.header = resp.StatusCode, resp.Header.Clone()
+		resp.Header.Del("Retry-After")
+		var body []byte
+		body, err = io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+		_ = resp.Body.Close()
+		resp.Body = io.NopCloser(bytes.NewReader(body))
+		a.body = body
+	}
+	a.err = err
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, repository := range repositories(req) {
+		if err == nil && resp.StatusCode == http.StatusOK && bytes.Contains(a.body, []byte("token")) {
+			delete(r.tokens, repository)
+		} else {
+			r.tokens[repository] = a
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+// tokenFailure is how the last token request for a repository failed, if it did.
+func (r *recorder) tokenFailure(repository string) (answer, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a, ok := r.tokens[repository]
+	return a, ok
+}
+
+// repositories reads them off a token request's scopes ("repository:org/app:pull"),
+// which are in the query of a GET and in the form of a POST
+// (distribution, docs/spec/auth/token.md and oauth.md).
+func repositories(req *http.Request) []string {
+	scopes := req.URL.Query()["scope"]
+	if req.GetBody != nil {
+		if body, err := req.GetBody(); err == nil {
+			form := http.Request{Method: http.MethodPost, Header: req.Header, Body: body}
+			if form.ParseForm() == nil {
+				scopes = append(scopes, strings.Fields(form.PostForm.Get("scope"))...)
+			}
+		}
+	}
+	var found []string
+	for _, scope := range scopes {
+		if parts := strings.Split(scope, ":"); len(parts) == 3 && parts[0] == "repository" {
+			found = append(found, parts[1])
+		}
+	}
+	return found
+}
+
+var errTooLarge = errors.New("the answer is larger than 8 MiB")
+
+// limit bounds a body; blobs have their own, at who reads them.
+func limit(path string) int64 {
+	if strings.Contains(path, "/blobs/") {
+		return math.MaxInt64
+	}
+	return maxBody
+}
+
+func (t *trace) broke(a *answer, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	a.err = err
+}
+
+// boundedBody reads at most left bytes and tells why reading ended early.
+type boundedBody struct {
+	io.ReadCloser
+
+	left  int64
+	broke func(error)
+}
+
+func (b *boundedBody) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		b.broke(errTooLarge)
+		return 0, errTooLarge
+	}
+	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	if err != nil && err != io.EOF { //nolint:errorlint // a Reader returns io.EOF itself
+		b.broke(err)
+	}
+	return n, err
+}
