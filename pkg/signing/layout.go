@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-const (
-	manifestMediaType = "application/vnd.oci.image.manifest.v1+json"
-	emptyMediaType    = "application/vnd.oci.empty.v1+json"
-)
+// ReferrerMediaType is the media type of a referrer's manifest.
+const ReferrerMediaType = "application/vnd.oci.image.manifest.v1+json"
+
+const emptyMediaType = "application/vnd.oci.empty.v1+json"
 
 // Subject is the descriptor of the image that is signed.
 type Subject struct {
@@ -57,7 +57,7 @@ func NewReferrer(b *Bundle, s Subject) (Referrer, error) {
 	}
 	config := []byte("{}")
 	m := manifest{
-		SchemaVersion: 2, MediaType: manifestMediaType, ArtifactType: BundleMediaType,
+		SchemaVersion: 2, MediaType: ReferrerMediaType, ArtifactType: BundleMediaType,
 		Config:  describeBlob(emptyMediaType, config),
 		Layers:  []descriptor{describeBlob(BundleMediaType, b.JSON)},
 		Subject: s,

@@ -1,0 +1,231 @@
+// Copyright 2026 The pushguard Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package signretry_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	ggcr "github.com/google/go-containerregistry/pkg/registry"
+
+	"github.com/LerianStudio/pushguard/pkg/registry"
+	"github.com/LerianStudio/pushguard/pkg/retry"
+	"github.com/LerianStudio/pushguard/pkg/signing"
+	"github.com/LerianStudio/pushguard/pkg/signing/signingtest"
+	"github.com/LerianStudio/pushguard/pkg/signretry"
+)
+
+// lab is a Sigstore and registries in memory, in a synctest bubble.
+type lab struct {
+	*signingtest.Sigstore
+
+	t        *testing.T
+	opts     signretry.Options
+	registry *hosts
+	log      *syncBuffer
+}
+
+// hosts is any number of registries, told apart by the request's Host.
+type hosts struct {
+	mu        sync.Mutex
+	handlers  map[string]http.Handler
+	requests  []string
+	intercept func(w http.ResponseWriter, r *http.Request) bool // true: it has answered
+}
+
+func (h *hosts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.mu.Lock()
+	h.requests = append(h.requests, r.Method+" "+r.Host+r.URL.Path)
+	handler, intercept := h.handlers[r.Host], h.intercept
+	h.mu.Unlock()
+	if intercept != nil && intercept(w, r) {
+		return
+	}
+	if handler == nil {
+		http.Error(w, "no such host", http.StatusBadGateway)
+		return
+	}
+	handler.ServeHTTP(w, r)
+}
+
+// writes counts requests that changed something.
+func (h *hosts) writes() (n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, r := range h.requests {
+		if !strings.HasPrefix(r, "GET ") && !strings.HasPrefix(r, "HEAD ") {
+			n++
+		}
+	}
+	return n
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+const (
+	withReferrers    = "with.localhost:5000"
+	withoutReferrers = "without.localhost:5000"
+)
+
+func newLab(t *testing.T, rekorVersion uint32) *lab {
+	t.Helper()
+	s, err := signingtest.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.RekorVersion = rekorVersion
+	pipe := signingtest.NewPipe()
+	s.Serve(pipe, "http://sigstore.test")
+
+	silent := ggcr.Logger(log.New(io.Discard, "", 0))
+	h := &hosts{handlers: map[string]http.Handler{
+		withReferrers:    typed{ggcr.New(silent, ggcr.WithReferrersSupport(true))},
+		withoutReferrers: ggcr.New(silent),
+	}}
+	registryPipe := signingtest.NewPipe()
+	server := &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0)}
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = server.Serve(registryPipe) })
+
+	transport, registryTransport := pipe.Transport(), registryPipe.Transport()
+	client, err := registry.New(t.Context(), registry.Options{Transport: registryTransport})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	src := signing.Source{TrustedRoot: filepath.Join(dir, "root.json"), SigningConfig: filepath.Join(dir, "config.json")}
+	if err := errors.Join(s.WriteTrustedRoot(src.TrustedRoot), s.WriteSigningConfig(src.SigningConfig)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		registryTransport.CloseIdleConnections()
+		_ = s.Close()
+		_ = server.Close()
+		_ = pipe.Close()
+		_ = registryPipe.Close()
+		wg.Wait()
+	})
+	out := &syncBuffer{}
+	logger := slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	return &lab{Sigstore: s, t: t, registry: h, log: out, opts: signretry.Options{
+		Registry: client,
+		Signer:   signing.New(signing.Options{Transport: transport, Timeout: 30 * time.Second, Logger: logger}),
+		Services: src,
+		Token:    signing.ActionsToken(s.TokenURL(), s.RequestToken()),
+		Policy:   retry.Policy{MaxAttempts: 10, InitialDelay: time.Second, MaxDelay: time.Minute},
+		Budget:   15 * time.Minute,
+		Logger:   logger,
+	}}
+}
+
+// push puts an image into a registry and returns it by digest.
+func (l *lab) push(name, content string) registry.Reference {
+	l.t.Helper()
+	manifest := fmt.Sprintf(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[],"annotations":{"content":%q}}`, content)
+	sum := sha256.Sum256([]byte(manifest))
+	host, repository, _ := strings.Cut(name, "/")
+	digest := "sha256:" + hex.EncodeToString(sum[:])
+	l.registry.mu.Lock()
+	handler := l.registry.handlers[host]
+	l.registry.mu.Unlock()
+	req, err := http.NewRequestWithContext(l.t.Context(), http.MethodPut, "http://"+host+"/v2/"+repository+"/manifests/"+digest, strings.NewReader(manifest))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/vnd.oci.image.index.v1+json")
+	w := &answer{header: http.Header{}}
+	handler.ServeHTTP(w, req)
+	if w.status != http.StatusCreated {
+		l.t.Fatalf("push %s: %d %s", name, w.status, w.body.String())
+	}
+	return registry.Reference{Registry: host, Repository: repository, Digest: digest}
+}
+
+// typed corrects go-containerregistry's list of referrers, which gives the config's
+// media type for the artifact type even where the manifest has one of its own
+// (image specification, "Guidelines for Artifact Usage").
+type typed struct{ next http.Handler }
+
+func (h typed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !strings.Contains(r.URL.Path, "/referrers/") {
+		h.next.ServeHTTP(w, r)
+		return
+	}
+	a := &answer{header: w.Header(), status: http.StatusOK}
+	h.next.ServeHTTP(a, r)
+	body := strings.ReplaceAll(a.body.String(), "application/vnd.oci.empty.v1+json", signing.BundleMediaType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(a.status)
+	_, _ = io.WriteString(w, body)
+}
+
+type answer struct {
+	header http.Header
+	status int
+	body   strings.Builder
+}
+
+func (a *answer) Header() http.Header         { return a.header }
+func (a *answer) WriteHeader(status int)      { a.status = status }
+func (a *answer) Write(b []byte) (int, error) { return a.body.Write(b) }
+
+func (l *lab) run(ctx context.Context, images ...registry.Reference) signretry.Report {
+	l.t.Helper()
+	rep := signretry.Run(ctx, images, l.opts)
+	for _, r := range rep.Results {
+		if r.Err != nil {
+			l.t.Logf("%s: %v", r.Ref, r.Err)
+		}
+	}
+	return rep
+}
+
+// counts is what a run cost.
+type counts struct {
+	Tokens, Certificates, Entries, Posts, Gets int
+}
+
+func (l *lab) counts() counts {
+	return counts{
+		Tokens: l.OIDC.Requests(), Certificates: l.Fulcio.Certificates(), Entries: l.Rekor.Entries() + l.Rekor2.Entries(),
+		Posts: l.Rekor.Create.Requests() + l.Rekor2.Requests(), Gets: l.Rekor.Get.Requests(),
+	}
+}
+
+func statuses(rep signretry.Report) []signretry.Status {
+	var out []signretry.Status
+	for _, r := range rep.Results {
+		out = append(out, r.Status)
+	}
+	return out
+}

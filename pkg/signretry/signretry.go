@@ -1,0 +1,215 @@
+// Copyright 2026 The pushguard Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package signretry signs container images until the signature holds: it takes
+// images by digest through the stages of package signing, repeats the stage
+// that failed, and keeps what the others have won.
+//
+//	image there? → signed already? → certificate → statement → timestamp → log entry → verify → attach → read back
+//
+// One identity and one certificate serve all images of a run; one bundle serves
+// one digest in any number of repositories.
+package signretry
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/LerianStudio/pushguard/pkg/registry"
+	"github.com/LerianStudio/pushguard/pkg/retry"
+	"github.com/LerianStudio/pushguard/pkg/signing"
+)
+
+// Registry is what signing needs of a registry. No method retries.
+type Registry interface {
+	// Head returns the descriptor of the manifest at ref.
+	Head(ctx context.Context, ref registry.Reference) (registry.Descriptor, error)
+	// Referrers lists the manifests whose subject is ref (by digest).
+	Referrers(ctx context.Context, ref registry.Reference, artifactType string) ([]registry.Descriptor, error)
+	// Manifest returns the manifest at ref, its digest verified.
+	Manifest(ctx context.Context, ref registry.Reference) (registry.Manifest, error)
+	// Blob returns the blob d, its digest verified; an error when it is larger than maxSize bytes.
+	Blob(ctx context.Context, ref registry.Reference, d registry.Descriptor, maxSize int64) ([]byte, error)
+	// PutBlob stores data in ref's repository.
+	PutBlob(ctx context.Context, ref registry.Reference, data []byte) (registry.Descriptor, error)
+	// Attach stores a manifest with a subject and reads back that Referrers finds
+	// it; the error is transient when it does not.
+	Attach(ctx context.Context, ref registry.Reference, mediaType string, manifest []byte) (registry.Descriptor, error)
+}
+
+// Status is how an image came out.
+type Status string
+
+// The statuses.
+const (
+	Signed  Status = "signed"  // by this run
+	Already Status = "already" // by this identity before: nothing was written
+	Failed  Status = "failed"
+)
+
+// LogEntry is a place in a transparency log.
+type LogEntry struct {
+	URL   string // base URL as the trust root names it; may be empty
+	Index int64  // as users search it
+}
+
+// Result is the outcome for one image.
+type Result struct {
+	Ref    registry.Reference // as asked
+	Status Status
+	Log    *LogEntry // nil when there is no entry, or no signature
+	At     time.Time // when it was done
+	Err    error     // set when Failed
+}
+
+// Passing reports whether running it again can succeed: the failure is an
+// outage that outlasted the policy, or the run was ended before it was done.
+func (r Result) Passing() bool {
+	if r.Err == nil {
+		return false
+	}
+	if _, ok := errors.AsType[*retry.GaveUpError](r.Err); ok {
+		return true
+	}
+	return retry.Transient(r.Err) || errors.Is(r.Err, context.DeadlineExceeded) || errors.Is(r.Err, context.Canceled)
+}
+
+// Attempt is one try of one stage, for logs and timelines.
+type Attempt struct {
+	Stage   string
+	Subject string // image or digest that it was for, "" when it is for the whole run
+	Number  int    // from 1
+	Start   time.Time
+	Took    time.Duration
+	Wait    time.Duration // pause after it, 0 when it was the last
+	Err     error         // nil when it succeeded
+}
+
+// Report is the outcome of a run.
+type Report struct {
+	Identity signing.Identity // zero when there is no token
+	Results  []Result         // in the order asked
+	Attempts []Attempt        // in the order they ended
+}
+
+// Options configure Run. Registry, Signer and Token are needed.
+type Options struct {
+	Registry Registry
+	Signer   *signing.Client
+	Services signing.Source
+	Token    signing.TokenSource
+
+	Policy   retry.Policy  // of one stage
+	Budget   time.Duration // of the whole run; 0 = none
+	Parallel int           // digests at once; 0 = 4
+
+	Logger *slog.Logger // nil = silent
+	// OnResult is told as each image finishes, one at a time.
+	OnResult func(Result)
+}
+
+const defaultParallel = 4
+
+// Run signs images, each named by digest. It tries all of them, whatever
+// happens to the others, and returns when all are done or ctx ends.
+func Run(ctx context.Context, images []registry.Reference, opts Options) Report {
+	ctx, cancel := retry.WithBudget(ctx, opts.Budget)
+	defer cancel()
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	r := &run{Options: opts, results: make([]Result, len(images)), turn: make(chan struct{}, 1)}
+	if err := r.prepare(ctx); err != nil {
+		for i, ref := range images {
+			r.finish(ctx, i, Result{Ref: ref, Status: Failed, Err: err})
+		}
+		return r.report()
+	}
+	var g errgroup.Group
+	g.SetLimit(cmp.Or(opts.Parallel, defaultParallel))
+	for _, d := range group(images) {
+		g.Go(func() error {
+			r.digest(ctx, d)
+			return nil
+		})
+	}
+	_ = g.Wait()
+	return r.report()
+}
+
+// run is one call of Run.
+type run struct {
+	Options
+
+	session
+
+	turn     chan struct{} // held by who changes the session
+	mu       sync.Mutex    // guards what follows, and OnResult
+	results  []Result
+	attempts []Attempt
+}
+
+func (r *run) report() Report {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return Report{Identity: r.identity, Results: r.results, Attempts: r.attempts}
+}
+
+// finish records the outcome of the image asked for at index.
+func (r *run) finish(ctx context.Context, index int, result Result) {
+	result.At = time.Now().UTC().Truncate(time.Second)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.results[index] = result
+	if r.OnResult != nil {
+		r.OnResult(result)
+	}
+	r.Logger.LogAttrs(ctx, slog.LevelDebug, "image finished", slog.String("image", result.Ref.String()), slog.String("status", string(result.Status)))
+}
+
+// batch is one digest with the repositories in which it is to be signed.
+type batch struct {
+	digest string
+	images []image
+}
+
+// image is one manifest in one repository, and where it was asked for.
+type image struct {
+	ref     registry.Reference // by digest only
+	indexes []int
+	refs    []registry.Reference
+}
+
+// group puts what needs one signature together, in the order asked.
+func group(images []registry.Reference) []*batch {
+	var batches []*batch
+	byDigest := map[string]*batch{}
+	for i, ref := range images {
+		b := byDigest[ref.Digest]
+		if b == nil {
+			b = &batch{digest: ref.Digest}
+			byDigest[ref.Digest] = b
+			batches = append(batches, b)
+		}
+		b.add(i, ref)
+	}
+	return batches
+}
+
+func (b *batch) add(index int, ref registry.Reference) {
+	plain := ref.WithDigest(ref.Digest)
+	for j := range b.images {
+		if b.images[j].ref == plain {
+			b.images[j].indexes = append(b.images[j].indexes, index)
+			b.images[j].refs = append(b.images[j].refs, ref)
+			return
+		}
+	}
+	b.images = append(b.images, image{ref: plain, indexes: []int{index}, refs: []registry.Reference{ref}})
+}
