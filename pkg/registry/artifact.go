@@ -103,7 +103,7 @@ func (c *Client) Attach(ctx context.Context, ref Reference, mediaType string, ra
 	if err := c.PutManifest(ctx, ref.WithDigest(d.Digest), mediaType, raw); err != nil {
 		return Descriptor{}, err
 	}
-	list, err := c.Referrers(ctx, ref.WithDigest(m.Subject.Digest), m.ArtifactType)
+	list, err := c.Referrers(ctx, ref.WithDigest(m.Subject.Digest), "")
 	if err != nil {
 		return Descriptor{}, err
 	}

@@ -118,7 +118,8 @@ func network(ctx context.Context, err, outer error) (Kind, string) {
 		return KindNotARegistry, short(text)
 	case strings.Contains(text, "server gave HTTP response to HTTPS client"):
 		return KindNotARegistry, "it speaks plain HTTP, which pushguard only uses on this machine's own addresses"
-	case errors.Is(err, context.DeadlineExceeded), strings.Contains(text, "Client.Timeout"):
+	case errors.Is(err, context.DeadlineExceeded), strings.Contains(text, "Client.Timeout"), strings.Contains(text, "request canceled"):
+		// The context is alive, so it was the client's own limit.
 		return KindOutage, "it took longer than --timeout"
 	}
 	return KindOutage, short(text)

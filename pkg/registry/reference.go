@@ -40,6 +40,9 @@ func ParseReference(s string) (Reference, error) {
 	if err != nil {
 		return Reference{}, fmt.Errorf("parse reference %q: %s", s, why(s))
 	}
+	if r.Registry != "localhost" && !strings.ContainsAny(r.Registry, ".:") {
+		return Reference{}, fmt.Errorf("parse reference %q: a repository is lower-case, and %q is no registry's host", s, r.Registry)
+	}
 	parsed := Reference{Registry: r.Registry, Repository: r.Repository, Tag: r.Tag, Digest: r.Digest}
 	if r.Digest != "" && !ValidDigest(r.Digest) {
 		return Reference{}, fmt.Errorf("parse reference %q: a digest is sha256: and 64 lower-case hex digits", s)
