@@ -120,7 +120,8 @@ func (g *Gateway) take(r *http.Request) (Fault, bool) {
 	return Fault{}, false
 }
 
-// recorder notes the status, and drops the answer if it is to be lost.
+// recorder notes the status, and drops the answer if it is to be lost. It has
+// no Unwrap: through it the proxy would flush, and so send, what is dropped.
 type recorder struct {
 	http.ResponseWriter
 	status  int
@@ -154,6 +155,3 @@ func (r *recorder) Write(b []byte) (int, error) {
 	}
 	return r.ResponseWriter.Write(b)
 }
-
-// Unwrap lets http.ResponseController reach the connection.
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
