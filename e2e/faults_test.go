@@ -83,4 +83,20 @@ func TestSign_givesUp(t *testing.T) {
 	mustVerify(t, j.Identity, image)
 }
 
+// A signature of another image, hung on this one, is nobody's signature: cosign
+// refuses it, and signretry does not take it for its own.
+func TestSign_foreignSignature(t *testing.T) {
+	t.Parallel()
+	j := newJob(t)
+	repository := start(t, e2e.Olareg) + "/org/app"
+	signed := repository + "@" + push(t, newImage(t), repository+":1.0.0")
+	other := repository + "@" + push(t, newImage(t), repository+":1.0.1")
+	j.sign(t, 0, signed)
+	hang(t, signed, other)
+
+	mustRefuse(t, j.Identity, other, "no matching attestations")
+	j.sign(t, 0, other)
+	mustVerify(t, j.Identity, other)
+}
+
 func repeat(f stack.Fault, n int) []stack.Fault { return slices.Repeat([]stack.Fault{f}, n) }

@@ -73,6 +73,46 @@ func exists(t *testing.T, ref string) bool {
 	return err == nil
 }
 
+// hang attaches a copy of from's signature to the image to.
+func hang(t *testing.T, from, to string) {
+	t.Helper()
+	source, err := name.NewDigest(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	target, err := name.NewDigest(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	index, err := remote.Referrers(source, remote.WithContext(t.Context()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := index.IndexManifest()
+	if err != nil || len(manifest.Manifests) != 1 {
+		t.Fatalf("referrers of %s = %+v, %v, want one", from, manifest, err)
+	}
+	signature, err := remote.Image(source.Digest(manifest.Manifests[0].Digest.String()), remote.WithContext(t.Context()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	subject, err := remote.Head(target, remote.WithContext(t.Context()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied, ok := mutate.Subject(signature, *subject).(v1.Image)
+	if !ok {
+		t.Fatal("a signature with another subject is no image")
+	}
+	digest, err := copied.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Write(target.Digest(digest.String()), copied, remote.WithContext(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // buildxMetadata writes what "docker buildx build --metadata-file" leaves for a
 // push of digest under names (comma-separated, as buildx has it).
 func buildxMetadata(t *testing.T, digest, names string) string {
