@@ -76,7 +76,7 @@ func run(ctx context.Context, tool *Tool, args []string, env *Env) error {
 	flags := append(tool.Flags, tool.Common.flags(tool.Name)...)
 	nameVariables(tool.Name, flags)
 	version := false
-	flags = append(flags, &cli.BoolFlag{Name: "version", Usage: "print the version and exit", Destination: &version})
+	flags = append(flags, &cli.BoolFlag{Name: "version", Usage: "print the version and exit", Destination: &version, DisableDefaultText: true})
 	args, err := arrange(flags, args)
 	if err != nil {
 		return err

@@ -39,9 +39,9 @@ const commonCategory = "All commands:"
 
 func (c *Common) flags(tool string) []cli.Flag {
 	return []cli.Flag{
-		&cli.BoolFlag{Name: "json", Usage: "print one JSON object on stdout", Destination: &c.JSON, Value: c.JSON, Category: commonCategory},
-		&cli.BoolFlag{Name: "quiet", Usage: "print errors only", Destination: &c.Quiet, Value: c.Quiet, Category: commonCategory},
-		&cli.BoolFlag{Name: "verbose", Usage: "print every request's outcome on stderr", Destination: &c.Verbose, Value: c.Verbose, Category: commonCategory},
+		&cli.BoolFlag{Name: "json", Usage: "print one JSON object on stdout", Destination: &c.JSON, DisableDefaultText: true, Category: commonCategory},
+		&cli.BoolFlag{Name: "quiet", Usage: "print errors only", Destination: &c.Quiet, DisableDefaultText: true, Category: commonCategory},
+		&cli.BoolFlag{Name: "verbose", Usage: "print every request's outcome on stderr", Destination: &c.Verbose, DisableDefaultText: true, Category: commonCategory},
 		&cli.StringFlag{
 			Name: "record", Usage: "keep the run record in `FILE`", Destination: &c.Record, Value: c.Record, Category: commonCategory,
 			EnvVars: []string{variable(tool, "record"), "PUSHGUARD_RECORD"},

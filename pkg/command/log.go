@@ -42,16 +42,21 @@ func (h *handler) Handle(_ context.Context, r slog.Record) error {
 	case r.Level < slog.LevelInfo:
 		b.WriteString("debug: ")
 	}
-	b.WriteString(actions.Plain(r.Message) + h.attrs)
-	r.Attrs(func(a slog.Attr) bool {
-		b.WriteString(format(a))
-		return true
-	})
-	b.WriteByte('\n')
+	b.WriteString(line(r, h.attrs) + "\n")
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	_, err := io.WriteString(h.out, b.String())
 	return err
+}
+
+// line is a record's message and attributes.
+func line(r slog.Record, attrs string) string {
+	text := actions.Plain(r.Message) + attrs
+	r.Attrs(func(a slog.Attr) bool {
+		text += format(a)
+		return true
+	})
+	return text
 }
 
 // format writes " key=value", the value quoted when it has spaces.

@@ -8,10 +8,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"runtime"
 	"runtime/debug"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/LerianStudio/pushguard/pkg/actions"
 )
@@ -60,6 +62,15 @@ func MarkdownTable(rows [][]string) string {
 		}
 	}
 	return b.String()
+}
+
+// Warn prints a warning, and in a workflow an annotation: a step has room for ten,
+// so it is for outcomes, not for details.
+func (e *Env) Warn(message string, args ...any) {
+	e.Log.Warn(message, args...)
+	r := slog.NewRecord(time.Time{}, slog.LevelWarn, message, 0)
+	r.Add(args...)
+	_ = e.Workflow.Annotate(e.Err, actions.Warning, e.Name, line(r, ""))
 }
 
 // ShortDigest is how a digest stands in tables: the algorithm and twelve digits.

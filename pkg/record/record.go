@@ -47,7 +47,8 @@ type Run struct {
 type Tag struct {
 	Ref        string      `json:"ref"` // registry/repository:tag, with the registry spelt out
 	Moving     bool        `json:"moving"`
-	Before     *State      `json:"before,omitempty"`
+	Before     *State      `json:"before,omitempty"` // the first certain state in this run
+	Now        *State      `json:"now,omitempty"`    // a later one
 	Immutable  *Immutable  `json:"immutable,omitempty"`
 	Published  *Published  `json:"published,omitempty"`
 	Signatures []Signature `json:"signatures,omitempty"`

@@ -31,6 +31,7 @@ func full() *record.Record {
 	*r.Put("docker.io/org/app:1.2.3") = record.Tag{
 		Ref:        "docker.io/org/app:1.2.3",
 		Before:     &record.State{State: record.Absent, CheckedAt: at},
+		Now:        &record.State{State: record.Unknown, Reason: "outage", CheckedAt: at},
 		Immutable:  &record.Immutable{State: "yes", Rule: "^[0-9].*"},
 		Published:  &record.Published{Digest: digest, Source: "buildx-metadata", At: at},
 		Signatures: []record.Signature{{Format: "bundle", Digest: digest, Log: &record.LogEntry{URL: "https://rekor.sigstore.dev", Index: 42}, At: at}},

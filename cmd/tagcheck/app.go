@@ -1,0 +1,199 @@
+// Copyright 2026 The pushguard Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/LerianStudio/pushguard/pkg/command"
+	"github.com/LerianStudio/pushguard/pkg/record"
+	"github.com/LerianStudio/pushguard/pkg/registry"
+	"github.com/LerianStudio/pushguard/pkg/retry"
+	"github.com/LerianStudio/pushguard/pkg/tagcheck"
+	"github.com/urfave/cli/v2"
+)
+
+// options are the command's own flags.
+type options struct {
+	input      tagcheck.Input
+	onExisting string
+	onUnknown  string
+	moving     []string
+}
+
+func newTool() *command.Tool {
+	o := &options{onExisting: string(tagcheck.Fail), onUnknown: string(tagcheck.Fail)}
+	tool := &command.Tool{
+		Name:  "tagcheck",
+		Usage: "look before the build whether the tags that it will publish exist",
+		Synopsis: "tagcheck [flags] IMAGE:TAG...\n" +
+			"tagcheck [flags] --image NAME --tag TAG\n" +
+			"some-command | tagcheck [flags] -",
+		Description: "Asks each registry once and changes nothing. A tag is absent only when the registry itself says so; " +
+			"no answer, no login or a page of a proxy make it unknown. Registries are asked with docker's logins.",
+		Common: command.Common{
+			Timeout:     30 * time.Second,
+			MaxAttempts: 5, InitialDelay: time.Second, MaxDelay: 10 * time.Second, MaxElapsed: 2 * time.Minute,
+		},
+		Flags: []cli.Flag{
+			command.Choice("on-existing", "what an existing tag leads to", &o.onExisting, string(tagcheck.Fail), string(tagcheck.Skip), string(tagcheck.Warn)),
+			command.Choice("on-unknown", "what a registry that could not be asked leads to", &o.onUnknown, string(tagcheck.Fail), string(tagcheck.Warn)),
+			command.Strings("moving", "tags that are expected to exist, such as latest: a `GLOB`; recorded, not judged", &o.moving),
+			command.Strings("image", "check the repository `NAME` with each --tag", &o.input.Names),
+			command.Strings("tag", "check `TAG` of each --image; newlines or commas separate several", &o.input.Tags),
+			&cli.StringFlag{
+				Name: "metadata-json", Usage: "check the tags in docker/metadata-action's `JSON`", Destination: &o.input.Metadata,
+				EnvVars: []string{"TAGCHECK_METADATA_JSON", "DOCKER_METADATA_OUTPUT_JSON"},
+			},
+		},
+	}
+	tool.Run = func(ctx context.Context, env *command.Env, args []string) error {
+		o.input.Images, o.input.Stdin = args, env.In
+		return run(ctx, env, &tool.Common, o)
+	}
+	return tool
+}
+
+func run(ctx context.Context, env *command.Env, common *command.Common, o *options) error {
+	refs, err := references(o)
+	if err != nil {
+		return err
+	}
+	rec, err := openRecord(common.Record, env)
+	if err != nil {
+		return err
+	}
+	budget, cancel := retry.WithBudget(ctx, common.MaxElapsed)
+	defer cancel()
+	client, err := registry.New(budget, registry.Options{Timeout: common.Timeout, Log: env.Log})
+	if err != nil {
+		return command.Exit(command.ExitUsage, err)
+	}
+	policy := common.Policy()
+	policy.OnWait = func(w retry.Wait) {
+		env.Log.Info("waiting to ask again", "for", w.Delay.Round(time.Millisecond), "after", w.Err)
+	}
+	tags := tagcheck.Check(budget, client, policy, refs, o.moving)
+	if ctx.Err() != nil {
+		return context.Cause(ctx) // nothing is certain of tags that were not asked for
+	}
+	result := tagcheck.Judge(tags, tagcheck.Mode(o.onExisting), tagcheck.Mode(o.onUnknown))
+	if rec != nil {
+		note(rec, tags)
+		if err := rec.Save(common.Record); err != nil {
+			return err
+		}
+	}
+	if err := report(env, common, result); err != nil {
+		return err
+	}
+	return conclude(env, common, o, result)
+}
+
+func references(o *options) ([]registry.Reference, error) {
+	for _, pattern := range o.moving {
+		if !tagcheck.ValidPattern(pattern) {
+			return nil, command.Usagef("--moving %q is not a pattern such as latest or v*", pattern)
+		}
+	}
+	refs, err := o.input.References()
+	if err != nil {
+		return nil, &command.UsageError{Err: err, Next: "nothing was asked of a registry; correct the references and run it again"}
+	}
+	if len(refs) == 0 {
+		return nil, &command.UsageError{
+			Err:  errors.New("no image to check: no argument, no --image with --tag, no --metadata-json"),
+			Next: "write tagcheck registry/repository:tag; is a variable on the command line empty?",
+		}
+	}
+	return refs, nil
+}
+
+// openRecord reads the record of this run, or starts it; nil without --record.
+func openRecord(path string, env *command.Env) (*record.Record, error) {
+	if path == "" {
+		return nil, nil //nolint:nilnil // no record is wanted
+	}
+	run := record.RunFromEnv(env.Getenv)
+	rec, err := record.LoadOrNew(path, run)
+	if err != nil {
+		return nil, command.Exit(command.ExitUsage, err)
+	}
+	if !rec.Run.Same(run) {
+		return nil, &command.UsageError{
+			Err:  fmt.Errorf("the record %s belongs to run %q of %q, this is run %q of %q", path, rec.Run.ID, rec.Run.Repository, run.ID, run.Repository),
+			Next: "give this run a record of its own with --record",
+		}
+	}
+	rec.Run = run
+	return rec, nil
+}
+
+// note writes what was seen to the record. The first certain state in a run stays
+// the one "before": a later look sees what the run itself has published.
+func note(rec *record.Record, tags []tagcheck.Tag) {
+	for _, t := range tags {
+		entry := rec.Put(t.Ref.String())
+		entry.Moving = t.Moving
+		seen := &record.State{State: string(t.State), Digest: t.Digest, Reason: t.Reason, CheckedAt: t.CheckedAt}
+		if entry.Before == nil || entry.Before.State == record.Unknown {
+			entry.Before = seen
+			continue
+		}
+		entry.Now = seen
+	}
+}
+
+// conclude turns the outcome into an exit code, with the reason and what to do.
+func conclude(env *command.Env, common *command.Common, o *options, r tagcheck.Result) error {
+	switch r.Outcome {
+	case tagcheck.Exists:
+		return command.Exit(command.ExitRefused, command.Hinted(
+			fmt.Errorf("%s already exists: building it again would publish another image under a name that is taken", joined(r.Existing)),
+			"publish under a new tag; or run with --on-existing=skip to go on with what is published, --on-existing=warn to overwrite it"))
+	case tagcheck.NotAsked:
+		var failures []error
+		for _, t := range r.Tags {
+			if t.State == tagcheck.Unknown && !t.Moving {
+				failures = append(failures, t.Err)
+			}
+		}
+		return command.Exit(command.ExitOutage, errors.Join(failures...))
+	case tagcheck.Stuck:
+		return command.Exit(command.ExitPartial, stuck(r))
+	case tagcheck.GoOn:
+	}
+	for _, t := range r.Tags {
+		if t.State == tagcheck.Unknown {
+			env.Warn("going on without knowing whether "+t.Ref.String()+" exists", "reason", t.Err)
+		}
+	}
+	if len(r.Existing) > 0 && o.onExisting == string(tagcheck.Warn) {
+		env.Warn("the tag exists and will be overwritten, or the push refused if it is immutable", "tag", joined(r.Existing))
+	}
+	if len(r.Missing) > 0 && o.onExisting == string(tagcheck.Skip) {
+		for i, missing := range r.Missing {
+			env.Warn("the image is published but lacks a tag: copy it, do not build it again", "missing", missing, "copy_from", r.CopyFrom[i])
+		}
+	}
+	return nil
+}
+
+func stuck(r tagcheck.Result) error {
+	if r.Verdict == tagcheck.VerdictConflict {
+		text := "one tag names different images:"
+		for _, t := range r.Tags {
+			if t.State == tagcheck.Present && !t.Moving {
+				text += " " + t.Ref.String() + " is " + t.Digest + ";"
+			}
+		}
+		return command.Hinted(errors.New(text[:len(text)-1]), "decide by hand which one is right; no mode goes on from here")
+	}
+	return command.Hinted(
+		fmt.Errorf("%s is missing while %s exists, and nothing proves which image belongs there", joined(r.Missing), joined(r.Existing)),
+		"declare tags that move between releases with --moving; or complete the push by hand and check again")
+}
