@@ -14,7 +14,6 @@ import (
 	"log/slog"
 	"net/http"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -108,7 +107,7 @@ func newLab(t *testing.T, rekorVersion uint32) *lab {
 
 	silent := ggcr.Logger(log.New(io.Discard, "", 0))
 	h := &hosts{handlers: map[string]http.Handler{
-		withReferrers:    typed{ggcr.New(silent, ggcr.WithReferrersSupport(true))},
+		withReferrers:    ggcr.New(silent, ggcr.WithReferrersSupport(true)),
 		withoutReferrers: ggcr.New(silent),
 	}}
 	registryPipe := signingtest.NewPipe()
@@ -169,24 +168,6 @@ func (l *lab) push(name, content string) registry.Reference {
 		l.t.Fatalf("push %s: %d %s", name, w.status, w.body.String())
 	}
 	return registry.Reference{Registry: host, Repository: repository, Digest: digest}
-}
-
-// typed corrects go-containerregistry's list of referrers, which gives the config's
-// media type for the artifact type even where the manifest has one of its own
-// (image specification, "Guidelines for Artifact Usage").
-type typed struct{ next http.Handler }
-
-func (h typed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !strings.Contains(r.URL.Path, "/referrers/") {
-		h.next.ServeHTTP(w, r)
-		return
-	}
-	a := &answer{header: w.Header(), status: http.StatusOK}
-	h.next.ServeHTTP(a, r)
-	body := strings.ReplaceAll(a.body.String(), "application/vnd.oci.empty.v1+json", signing.BundleMediaType)
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(a.status)
-	_, _ = io.WriteString(w, body)
 }
 
 type answer struct {

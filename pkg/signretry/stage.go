@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/LerianStudio/pushguard/pkg/retry"
@@ -37,8 +38,8 @@ func do[T any](ctx context.Context, r *run, s step, op func(context.Context) (T,
 	number := 0
 	s.policy.OnWait = func(w retry.Wait) {
 		r.paused(s, w)
-		r.Logger.LogAttrs(ctx, slog.LevelInfo, s.stage+" failed, trying again",
-			slog.String("for", s.subject), slog.Int("attempt", w.Attempt), slog.Duration("wait", w.Delay.Round(time.Millisecond)), slog.String("reason", w.Err.Error()))
+		r.Logger.LogAttrs(ctx, slog.LevelInfo, s.stage+" failed, trying again", slog.String("for", short(s.subject)),
+			slog.Int("attempt", w.Attempt), slog.Duration("wait", w.Delay.Round(time.Millisecond)), slog.String("reason", w.Err.Error()))
 		if r.Policy.OnWait != nil {
 			r.Policy.OnWait(w)
 		}
@@ -57,6 +58,15 @@ func do[T any](ctx context.Context, r *run, s step, op func(context.Context) (T,
 	return v, err
 }
 
+// short cuts digests to twelve digits: enough to tell them apart in a log.
+func short(subject string) string {
+	const prefix = "sha256:"
+	if i := strings.Index(subject, prefix); i >= 0 && len(subject) > i+len(prefix)+12 {
+		return subject[:i+len(prefix)+12]
+	}
+	return subject
+}
+
 // call is do for an op without a value.
 func (r *run) call(ctx context.Context, s step, op func(context.Context) error) error {
 	_, err := do(ctx, r, s, func(ctx context.Context) (struct{}, error) { return struct{}{}, op(ctx) })
@@ -67,7 +77,7 @@ func (r *run) tried(ctx context.Context, a Attempt) {
 	r.mu.Lock()
 	r.attempts = append(r.attempts, a)
 	r.mu.Unlock()
-	attrs := []slog.Attr{slog.String("for", a.Subject), slog.Int("attempt", a.Number), slog.Duration("took", a.Took.Round(time.Millisecond))}
+	attrs := []slog.Attr{slog.String("for", short(a.Subject)), slog.Int("attempt", a.Number), slog.Duration("took", a.Took.Round(time.Millisecond))}
 	outcome := "done"
 	if a.Err != nil {
 		outcome = "failed"
@@ -196,7 +206,7 @@ func (r *run) sign(ctx context.Context, digest string) (*signing.Bundle, error) 
 		default:
 			return nil, err
 		}
-		r.Logger.LogAttrs(ctx, slog.LevelInfo, "signing anew", slog.String("for", digest), slog.String("reason", err.Error()))
+		r.Logger.LogAttrs(ctx, slog.LevelInfo, "signing anew", slog.String("for", short(digest)), slog.String("reason", err.Error()))
 	}
 	return nil, err
 }
@@ -225,7 +235,7 @@ func (r *run) signWith(ctx context.Context, cert *signing.Certificate, digest st
 		if !draft.Waiting(l) {
 			continue
 		}
-		r.Logger.LogAttrs(ctx, slog.LevelInfo, "the log has the entry already, its answer was lost: waiting for it", slog.String("for", digest))
+		r.Logger.LogAttrs(ctx, slog.LevelInfo, "the log has the entry and its answer was lost, waiting for the entry", slog.String("for", short(digest)))
 		if err := r.call(ctx, r.waitStep(ctx, digest), func(ctx context.Context) error { return r.Signer.Await(ctx, draft, l) }); err != nil {
 			return nil, err
 		}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"strings"
 	"sync"
 )
 
@@ -134,7 +135,7 @@ func (f Fault) write(w http.ResponseWriter) {
 		f.ContentType = "application/json"
 	}
 	if f.Body == "" {
-		f.Body = fmt.Sprintf(`{"code":%d,"message":"planned fault"}`, f.Status)
+		f.Body = fmt.Sprintf(`{"code":%d,"message":%q}`, f.Status, strings.ToLower(http.StatusText(f.Status)))
 	}
 	w.Header().Set("Content-Type", f.ContentType)
 	if f.RetryAfter != "" {

@@ -1,0 +1,111 @@
+// Copyright 2026 The pushguard Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/LerianStudio/pushguard/pkg/record"
+	"github.com/LerianStudio/pushguard/pkg/registry/registrytest"
+	"github.com/LerianStudio/pushguard/pkg/signing/signingtest"
+)
+
+// Ctrl-C while a service does not answer: back in under a second, 130, and the
+// record holds what was published.
+func TestInterrupt(t *testing.T) {
+	t.Parallel()
+	binary := build(t)
+	for name, hang := range map[string]func(*signingtest.Sigstore) *signingtest.Route{
+		"certificate": func(s *signingtest.Sigstore) *signingtest.Route { return &s.Fulcio.Route },
+		"log":         func(s *signingtest.Sigstore) *signingtest.Route { return &s.Rekor.Create },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, err := signingtest.New()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = s.Close() })
+			host, stop, err := registrytest.New(true).Start()
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(stop)
+			digest, err := registrytest.Push(t.Context(), host, "org/app", "1", name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir := t.TempDir()
+			path := func(n string) string { return filepath.Join(dir, n) }
+			metadata := `{"containerimage.digest":"` + digest + `","image.name":"` + host + `/org/app:1"}`
+			err = errors.Join(s.WriteTrustedRoot(path("root.json")), s.WriteSigningConfig(path("config.json")),
+				os.WriteFile(path("metadata.json"), []byte(metadata), 0o600))
+			if err != nil {
+				t.Fatal(err)
+			}
+			route := hang(s)
+			route.Fail(-1, signingtest.Fault{Hang: true})
+
+			cmd := exec.CommandContext(t.Context(), binary, "--metadata", path("metadata.json"), "--record", path("run.json"),
+				"--trusted-root", path("root.json"), "--signing-config", path("config.json"))
+			cmd.Env = slices.Concat(os.Environ(), s.Env(), []string{"DOCKER_CONFIG=" + dir})
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			waitFor(t, func() bool { return route.Requests() > 0 })
+			start := time.Now()
+			if err := cmd.Process.Signal(os.Interrupt); err != nil {
+				t.Fatal(err)
+			}
+			_ = cmd.Wait()
+			if took := time.Since(start); took > time.Second {
+				t.Errorf("ended %s after the signal, want less than a second", took)
+			}
+			if code := cmd.ProcessState.ExitCode(); code != 128+int(syscall.SIGINT) {
+				t.Errorf("exit code %d, want 130", code)
+			}
+			r, err := record.Load(path("run.json"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tag := r.Tag(host + "/org/app:1"); tag == nil || tag.Published == nil || tag.Published.Digest != digest || len(tag.Signatures) != 0 {
+				t.Errorf("record has %+v, want the published digest and no signature", tag)
+			}
+		})
+	}
+}
+
+func build(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "signretry")
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, ".").CombinedOutput()
+	if err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	return binary
+}
+
+func waitFor(t *testing.T, done func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for !done() {
+		select {
+		case <-ctx.Done():
+			t.Fatal("waited 20s in vain")
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
