@@ -16,7 +16,6 @@ import (
 
 	"github.com/LerianStudio/pushguard/pkg/actions"
 	"github.com/LerianStudio/pushguard/pkg/command"
-	"github.com/LerianStudio/pushguard/pkg/record"
 	"github.com/LerianStudio/pushguard/pkg/registry"
 	"github.com/LerianStudio/pushguard/pkg/signing"
 	"github.com/LerianStudio/pushguard/pkg/signretry"
@@ -74,7 +73,7 @@ func (a *app) run(ctx context.Context, env *command.Env, args []string) error {
 	if a.rekorVersion < 0 || a.rekorVersion > 2 {
 		return command.Usagef("--rekor-version is %d: 1 and 2 are known", a.rekorVersion)
 	}
-	a.services.RekorVersion = uint32(a.rekorVersion) //nolint:gosec // 0, 1 or 2
+	a.services.RekorVersion = uint32(a.rekorVersion)
 	book, err := openBook(a.tool.Common.Record, env)
 	if err != nil {
 		return err
@@ -138,10 +137,10 @@ func (a *app) tell(ctx context.Context, env *command.Env, report signretry.Repor
 	later := "to sign later: " + a.commandLine(failures)
 	failure := failuresError(failures, len(report.Results), later)
 	if a.onFailure == onFailureWarn {
-		env.Log.LogAttrs(ctx, slog.LevelWarn, "not signed, going on (--on-failure=warn): "+failure.Error())
+		env.Log.LogAttrs(ctx, slog.LevelWarn, "not signed, going on (--on-failure=warn)", slog.String("reason", failure.Error()))
 		for _, next := range []string{hint(errors.Join(failure.reasons...)), later} {
-			if next != "" {
-				env.Log.LogAttrs(ctx, slog.LevelWarn, next)
+			if next != "" && !a.tool.Common.Quiet {
+				_, _ = fmt.Fprintf(env.Err, "%s: hint: %s\n", env.Name, actions.Plain(next))
 			}
 		}
 		return env.Workflow.Annotate(env.Err, actions.Warning, "not signed", failure.Error())
@@ -160,7 +159,7 @@ func exitCode(failures []signretry.Result, images int) int {
 }
 
 // failuresError says each different reason once.
-func failuresError(failures []signretry.Result, images int, later string) *notSigned {
+func failuresError(failures []signretry.Result, images int, later string) *unsignedError {
 	var reasons []error
 	for _, f := range failures {
 		if !slices.ContainsFunc(reasons, func(e error) bool { return e.Error() == f.Err.Error() }) {
@@ -171,7 +170,7 @@ func failuresError(failures []signretry.Result, images int, later string) *notSi
 	if len(failures) > 1 {
 		what = fmt.Sprintf("%d of %d images", len(failures), images)
 	}
-	return &notSigned{what: what, reasons: reasons, later: later}
+	return &unsignedError{what: what, reasons: reasons, later: later}
 }
 
 // hint is what to do next about err, "" when it does not say.
@@ -186,13 +185,13 @@ func hint(err error) string {
 	return ""
 }
 
-type notSigned struct {
+type unsignedError struct {
 	what    string
 	reasons []error
 	later   string // a hint, after those of the reasons
 }
 
-func (e *notSigned) Error() string {
+func (e *unsignedError) Error() string {
 	texts := make([]string, len(e.reasons))
 	for i, r := range e.reasons {
 		texts[i] = r.Error()
@@ -200,7 +199,7 @@ func (e *notSigned) Error() string {
 	return "sign " + e.what + ": " + strings.Join(texts, "; ")
 }
 
-func (e *notSigned) Unwrap() []error {
+func (e *unsignedError) Unwrap() []error {
 	return append(slices.Clone(e.reasons), command.Hinted(errors.New("not signed"), e.later))
 }
 
@@ -239,68 +238,4 @@ func quote(word string) string {
 		return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 	}
 	return word
-}
-
-// book keeps the run record up to date while images finish.
-type book struct {
-	path   string // "" = there is none
-	record *record.Record
-	err    error // the first failure to write while signing
-}
-
-func openBook(path string, env *command.Env) (*book, error) {
-	run := record.RunFromEnv(env.Getenv)
-	if path == "" {
-		return &book{record: record.New(run)}, nil
-	}
-	r, err := record.LoadOrNew(path, run)
-	if err != nil {
-		return nil, err
-	}
-	return &book{path: path, record: r}, nil
-}
-
-func (b *book) save() error {
-	if b.path == "" {
-		return nil
-	}
-	return b.record.Save(b.path)
-}
-
-// add notes a signature with the tags that it covers: the one it was asked for
-// by, or all that the record knows under its digest.
-func (b *book) add(r signretry.Result) {
-	if r.Status == signretry.Failed {
-		return
-	}
-	s := record.Signature{Format: "bundle", Digest: r.Ref.Digest, At: r.At}
-	if r.Log != nil {
-		s.Log = &record.LogEntry{URL: r.Log.URL, Index: r.Log.Index}
-	}
-	for _, t := range b.tags(r.Ref) {
-		same := func(have record.Signature) bool {
-			return have.Format == s.Format && have.Digest == s.Digest &&
-				(have.Log == nil && s.Log == nil || have.Log != nil && s.Log != nil && have.Log.URL == s.Log.URL && have.Log.Index == s.Log.Index)
-		}
-		if !slices.ContainsFunc(t.Signatures, same) {
-			t.Signatures = append(t.Signatures, s)
-		}
-	}
-	if err := b.save(); err != nil && b.err == nil {
-		b.err = err
-	}
-}
-
-func (b *book) tags(ref registry.Reference) []*record.Tag {
-	if ref.Tag != "" {
-		return []*record.Tag{b.record.Put(ref.WithTag(ref.Tag).String())}
-	}
-	var tags []*record.Tag
-	for i := range b.record.Tags {
-		t := &b.record.Tags[i]
-		if known, err := registry.ParseReference(t.Ref); err == nil && known.Name() == ref.Name() && digestOf(t) == ref.Digest {
-			tags = append(tags, t)
-		}
-	}
-	return tags
 }

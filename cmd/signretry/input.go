@@ -6,6 +6,7 @@ package main
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -15,7 +16,6 @@ import (
 	"time"
 
 	"github.com/LerianStudio/pushguard/pkg/command"
-	"github.com/LerianStudio/pushguard/pkg/record"
 	"github.com/LerianStudio/pushguard/pkg/registry"
 )
 
@@ -49,7 +49,7 @@ func (a *app) images(args []string, b *book) ([]registry.Reference, error) {
 	}
 	if len(args) == 0 && a.metadata == "" {
 		if b.path == "" {
-			return nil, &command.UsageError{Err: fmt.Errorf("no image is given"), Next: "give IMAGE@DIGEST, --metadata FILE or --record FILE"}
+			return nil, &command.UsageError{Err: errors.New("no image is given"), Next: "give IMAGE@DIGEST, --metadata FILE or --record FILE"}
 		}
 		images = b.images()
 	}
@@ -70,45 +70,6 @@ func dedupe(images []registry.Reference) []registry.Reference {
 	})
 }
 
-// published notes what was pushed under a tag.
-func (b *book) published(ref registry.Reference, at time.Time) {
-	if ref.Tag == "" {
-		return
-	}
-	t := b.record.Put(ref.WithTag(ref.Tag).String())
-	if t.Published == nil || t.Published.Digest != ref.Digest {
-		t.Published = &record.Published{Digest: ref.Digest, Source: "buildx-metadata", At: at}
-	}
-}
-
-// images returns what the record knows: published by this run, or there before
-// a run that built nothing. A moving tag that this run did not publish is
-// someone else's.
-func (b *book) images() []registry.Reference {
-	var images []registry.Reference
-	for i := range b.record.Tags {
-		t := &b.record.Tags[i]
-		ref, err := registry.ParseReference(t.Ref)
-		digest := digestOf(t)
-		if err != nil || !registry.ValidDigest(digest) || (t.Moving && t.Published == nil) {
-			continue
-		}
-		ref.Digest = digest
-		images = append(images, ref)
-	}
-	return images
-}
-
-func digestOf(t *record.Tag) string {
-	switch {
-	case t.Published != nil:
-		return t.Published.Digest
-	case t.Before != nil && t.Before.State == record.Present:
-		return t.Before.Digest
-	}
-	return ""
-}
-
 // maxMetadata bounds the metadata file: provenance makes it large, not that large.
 const maxMetadata = 64 << 20
 
@@ -120,7 +81,7 @@ func readMetadata(path string) ([]registry.Reference, error) {
 	if err != nil {
 		return nil, &command.UsageError{Err: fmt.Errorf("read metadata: %w", err), Next: "give the file of docker buildx build --metadata-file"}
 	}
-	defer f.Close() //nolint:errcheck // read only
+	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxMetadata))
 	if err != nil {
 		return nil, fmt.Errorf("read metadata: %w", err)
@@ -137,17 +98,17 @@ func readMetadata(path string) ([]registry.Reference, error) {
 
 // built is what a buildx build reports.
 type built struct {
-	Names      string `json:"image.name"` // separated by commas
-	Digest     string `json:"containerimage.digest"`
+	Names      string `json:"image.name"`            //nolint:tagliatelle // buildx's name; separated by commas
+	Digest     string `json:"containerimage.digest"` //nolint:tagliatelle // buildx's name
 	Descriptor struct {
 		Digest string `json:"digest"`
-	} `json:"containerimage.descriptor"`
+	} `json:"containerimage.descriptor"` //nolint:tagliatelle // buildx's name
 }
 
 func parseMetadata(data []byte) ([]registry.Reference, error) {
 	var object map[string]json.RawMessage
 	if err := json.Unmarshal(data, &object); err != nil {
-		return nil, fmt.Errorf("not a JSON object")
+		return nil, errors.New("not a JSON object")
 	}
 	if isBuilt(object) {
 		return references("", data)
@@ -166,7 +127,7 @@ func parseMetadata(data []byte) ([]registry.Reference, error) {
 		images = append(images, refs...)
 	}
 	if len(images) == 0 {
-		return nil, fmt.Errorf("it names no image and no digest: was the image pushed?")
+		return nil, errors.New("it names no image and no digest: was the image pushed?")
 	}
 	return images, nil
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -55,15 +56,15 @@ func ParseToken(raw string, now time.Time) (Token, error) {
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(parts[1], "="))
 	if err != nil {
-		return Token{}, fmt.Errorf("parse identity token: claims are not base64url")
+		return Token{}, errors.New("parse identity token: claims are not base64url")
 	}
 	var c claims
 	if err := json.Unmarshal(payload, &c); err != nil {
-		return Token{}, fmt.Errorf("parse identity token: claims are not a JSON object of the right types")
+		return Token{}, errors.New("parse identity token: claims are not a JSON object of the right types")
 	}
 	id := c.identity()
 	if id.Issuer == "" || id.Subject == "" {
-		return Token{}, fmt.Errorf("parse identity token: claim iss or sub is missing")
+		return Token{}, errors.New("parse identity token: claim iss or sub is missing")
 	}
 	t := Token{Identity: id, raw: func() string { return raw }, received: now}
 	if c.Expires > 0 {
@@ -175,7 +176,7 @@ func (c *Client) actionsToken(ctx context.Context, source TokenSource) (Token, e
 	}
 	asked := time.Now()
 	if err := c.doJSON(ctx, k, req, &answer); err != nil {
-		if e, ok := err.(*Error); ok && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden) {
+		if e, ok := errors.AsType[*Error](err); ok && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden) {
 			e.Advice = `add "permissions: id-token: write" to the job; a job of a pull request from a fork does not get one`
 		}
 		return Token{}, err

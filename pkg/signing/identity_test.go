@@ -31,15 +31,18 @@ func TestParseToken(t *testing.T) {
 	}{
 		{
 			"GitHub workflow", `{"iss":"https://token.actions.githubusercontent.com","sub":"repo:o/r:ref:refs/heads/main","job_workflow_ref":"o/r/.github/workflows/ci.yml@refs/heads/main"}`,
-			signing.Identity{Subject: "https://github.com/o/r/.github/workflows/ci.yml@refs/heads/main", Issuer: "https://token.actions.githubusercontent.com"}, "",
+			signing.Identity{Subject: "https://github.com/o/r/.github/workflows/ci.yml@refs/heads/main", Issuer: "https://token.actions.githubusercontent.com"},
+			"",
 		},
 		{
 			"GitLab", `{"iss":"https://gitlab.com","sub":"project_path:g/p","ci_config_ref_uri":"gitlab.com/g/p//.gitlab-ci.yml@refs/heads/main"}`,
-			signing.Identity{Subject: "https://gitlab.com/g/p//.gitlab-ci.yml@refs/heads/main", Issuer: "https://gitlab.com"}, "",
+			signing.Identity{Subject: "https://gitlab.com/g/p//.gitlab-ci.yml@refs/heads/main", Issuer: "https://gitlab.com"},
+			"",
 		},
 		{
 			"Sigstore login", `{"iss":"https://oauth2.sigstore.dev/auth","sub":"Cg","email":"a@example.com","email_verified":true,"federated_claims":{"connector_id":"https://github.com/login/oauth"}}`,
-			signing.Identity{Subject: "a@example.com", Issuer: "https://github.com/login/oauth"}, "",
+			signing.Identity{Subject: "a@example.com", Issuer: "https://github.com/login/oauth"},
+			"",
 		},
 		{"other issuer", `{"iss":"https://spiffe.example","sub":"spiffe://example/x"}`, signing.Identity{Subject: "spiffe://example/x", Issuer: "https://spiffe.example"}, ""},
 		{"no issuer", `{"sub":"x"}`, signing.Identity{}, "iss or sub is missing"},

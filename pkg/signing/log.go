@@ -80,7 +80,7 @@ func (c *Client) Await(ctx context.Context, d *Draft, log Log) error {
 	req.Header.Set("Accept", "application/json")
 	var answer models.LogEntry
 	if err := c.doJSON(ctx, k, req, &answer); err != nil {
-		if se, ok := err.(*Error); ok && se.Status == http.StatusNotFound {
+		if se, ok := errors.AsType[*Error](err); ok && se.Status == http.StatusNotFound {
 			se.Kind, se.Advice = KindPending, ""
 			se.Message = "the log has taken the entry and does not show it yet"
 		}
@@ -113,7 +113,7 @@ func (c *Client) submitV1(ctx context.Context, d *Draft, log Log, e *entry) erro
 	}
 	var answer models.LogEntry
 	err := c.post(ctx, k, endpoint(log.URL, pathV1), e.body, func(b []byte) error { return json.Unmarshal(b, &answer) })
-	if se, ok := err.(*Error); ok && se.Status == http.StatusConflict {
+	if se, ok := errors.AsType[*Error](err); ok && se.Status == http.StatusConflict {
 		uuid, err := entryUUID(log.URL, se.location)
 		if err != nil {
 			return k.malformed(http.StatusConflict, err.Error())
@@ -201,7 +201,7 @@ func (c *Client) submitV2(ctx context.Context, d *Draft, log Log, e *entry) erro
 	}
 	t := &protorekor.TransparencyLogEntry{}
 	err := c.post(ctx, k, endpoint(log.URL, pathV2), e.body, func(b []byte) error { return protojson.Unmarshal(b, t) })
-	if se, ok := err.(*Error); ok && se.Status == http.StatusConflict {
+	if se, ok := errors.AsType[*Error](err); ok && se.Status == http.StatusConflict {
 		se.Kind, se.Advice = KindConflict, "sign anew: Rekor v2 does not hand out the entry it already has"
 	}
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -109,7 +110,7 @@ func (c *Client) Certificate(ctx context.Context, fulcioURL string, key *Key, to
 	der, err := fulcio.GetCertificate(ctx, key.pair, &sign.CertificateProviderOptions{IDToken: token.raw()})
 	if err != nil {
 		err = stageError(ctx, k, err)
-		if e, ok := err.(*Error); ok && e.Kind == KindRefused {
+		if e, ok := errors.AsType[*Error](err); ok && e.Kind == KindRefused {
 			refusedCertificate(e, token)
 		}
 		return nil, err

@@ -140,7 +140,7 @@ func TestRun_secretsStayOut(t *testing.T) {
 		l.Fulcio.Fail(-1, signingtest.Fault{Status: 403, ContentType: "text/plain", Body: "you sent Bearer " + raw})
 		rep := l.run(t.Context(), image)
 		text := l.log.String() + rep.Results[0].Err.Error()
-		for _, part := range strings.Split(raw, ".") {
+		for part := range strings.SplitSeq(raw, ".") {
 			if strings.Contains(text, part) {
 				t.Errorf("a part of the token is in the output:\n%s", text)
 			}

@@ -24,12 +24,12 @@ const (
 	settleAttempts = 6
 )
 
-// notYet marks the failure of a read that follows a write: registries are
+// lateError marks the failure of a read that follows a write: registries are
 // sometimes behind themselves.
-type notYet struct{ error }
+type lateError struct{ error }
 
-func (e notYet) Unwrap() error { return e.error }
-func (notYet) Transient() bool { return true }
+func (e lateError) Unwrap() error { return e.error }
+func (lateError) Transient() bool { return true }
 
 // lookup is one image of a batch, and the signature that was found on it.
 type lookup struct {
@@ -98,14 +98,14 @@ func (r *run) look(ctx context.Context, l *lookup) (err error) {
 	l.subject, err = do(ctx, r, s, func(ctx context.Context) (registry.Descriptor, error) {
 		d, err := r.Registry.Head(ctx, l.ref)
 		if missing = isNotFound(err); missing {
-			err = notYet{err}
+			err = lateError{err}
 		}
 		return d, err
 	})
 	if err != nil {
 		if gaveUp, ok := errors.AsType[*retry.GaveUpError](err); ok && missing && ctx.Err() == nil {
 			// It is not there and did not come: that is an answer, not an outage.
-			return &missingError{ref: l.ref, err: unwrapNotYet(gaveUp.Err)}
+			return &missingError{ref: l.ref, err: unwrapLate(gaveUp.Err)}
 		}
 		return err
 	}
@@ -194,8 +194,8 @@ func isNotFound(err error) bool {
 	return ok && e.Kind == registry.KindNotFound
 }
 
-func unwrapNotYet(err error) error {
-	if n, ok := errors.AsType[notYet](err); ok {
+func unwrapLate(err error) error {
+	if n, ok := errors.AsType[lateError](err); ok {
 		return n.error
 	}
 	return err

@@ -38,7 +38,7 @@ func do[T any](ctx context.Context, r *run, s step, op func(context.Context) (T,
 	number := 0
 	s.policy.OnWait = func(w retry.Wait) {
 		r.paused(s, w)
-		r.Logger.LogAttrs(ctx, slog.LevelInfo, s.stage+" failed, trying again", slog.String("for", short(s.subject)),
+		r.Logger.LogAttrs(ctx, slog.LevelInfo, "trying again", slog.String("stage", s.stage), slog.String("for", short(s.subject)),
 			slog.Int("attempt", w.Attempt), slog.Duration("wait", w.Delay.Round(time.Millisecond)), slog.String("reason", w.Err.Error()))
 		if r.Policy.OnWait != nil {
 			r.Policy.OnWait(w)
@@ -77,13 +77,11 @@ func (r *run) tried(ctx context.Context, a Attempt) {
 	r.mu.Lock()
 	r.attempts = append(r.attempts, a)
 	r.mu.Unlock()
-	attrs := []slog.Attr{slog.String("for", short(a.Subject)), slog.Int("attempt", a.Number), slog.Duration("took", a.Took.Round(time.Millisecond))}
-	outcome := "done"
+	attrs := []slog.Attr{slog.String("stage", a.Stage), slog.String("for", short(a.Subject)), slog.Int("attempt", a.Number), slog.Duration("took", a.Took.Round(time.Millisecond))}
 	if a.Err != nil {
-		outcome = "failed"
 		attrs = append(attrs, slog.String("reason", a.Err.Error()))
 	}
-	r.Logger.LogAttrs(ctx, slog.LevelDebug, a.Stage+" "+outcome, attrs...)
+	r.Logger.LogAttrs(ctx, slog.LevelDebug, "tried", attrs...)
 }
 
 // paused notes the wait that follows a failed attempt.
