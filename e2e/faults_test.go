@@ -6,6 +6,7 @@ package e2e
 import (
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/LerianStudio/pushguard/e2e/stack"
@@ -66,6 +67,9 @@ func TestSign_lostAnswer(t *testing.T) {
 	if got := j.certificates(); got != 1 {
 		t.Errorf("signed with %d certificates, want 1", got)
 	}
+	if got := j.Tokens(); got != 1 {
+		t.Errorf("asked for %d identity tokens, want 1", got)
+	}
 }
 
 // An outage that outlasts the budget: exit 3 says that running again can help,
@@ -81,6 +85,27 @@ func TestSign_givesUp(t *testing.T) {
 	mustRefuse(t, j.Identity, image, "no signatures found")
 	j.sign(t, 0, image)
 	mustVerify(t, j.Identity, image)
+}
+
+// What no retry can mend is reported at once, with exit 1.
+func TestSign_noRight(t *testing.T) {
+	t.Parallel()
+	j := newJob(t)
+	repository := start(t, e2e.Olareg) + "/org/app"
+	image := repository + "@" + push(t, newImage(t), repository+":1.0.0")
+	j.Revoke()
+
+	res := j.sign(t, 1, image)
+	if !strings.Contains(res.Stderr, "401") {
+		t.Error("stderr does not hold the issuer's answer, 401")
+	}
+	wantCounts(t, j, 0, 0)
+	mustRefuse(t, j.Identity, image, "no signatures found")
+
+	res = j.sign(t, 0, "--on-failure=warn", image)
+	if !strings.Contains(res.Stderr, "warning") || !strings.Contains(res.Stderr, "signretry") {
+		t.Error("stderr has no warning with the command that signs later")
+	}
 }
 
 // A signature of another image, hung on this one, is nobody's signature: cosign

@@ -82,6 +82,13 @@ func (g *Grant) Env() []string {
 	}
 }
 
+// Revoke takes the right away: the endpoint answers 401 from now on.
+func (g *Grant) Revoke() {
+	g.issuer.mu.Lock()
+	defer g.issuer.mu.Unlock()
+	delete(g.issuer.grant, g.bearer)
+}
+
 // Tokens is how many tokens were given out on this grant.
 func (g *Grant) Tokens() int {
 	g.issuer.mu.Lock()
