@@ -103,7 +103,7 @@ func TestSign_noRight(t *testing.T) {
 	mustRefuse(t, j.Identity, image, "no signatures found")
 
 	res = j.sign(t, 0, "--on-failure=warn", image)
-	if !strings.Contains(res.Stderr, "warning") || !strings.Contains(res.Stderr, "signretry") {
+	if !strings.Contains(res.Stderr, "warning") || !strings.Contains(res.Stderr, "to sign later: signretry ") {
 		t.Error("stderr has no warning with the command that signs later")
 	}
 }
