@@ -42,11 +42,7 @@ type Fault struct {
 // New returns an empty registry, with the referrers API or without.
 func New(referrers bool) *Registry {
 	quiet := registry.Logger(log.New(io.Discard, "", 0))
-	r := &Registry{next: registry.New(quiet, registry.WithReferrersSupport(referrers))}
-	if referrers {
-		r.next = conforming{r.next}
-	}
-	return r
+	return &Registry{next: conforming{registry.New(quiet, registry.WithReferrersSupport(referrers)), referrers}}
 }
 
 // Inject adds a fault. The first one that matches a request answers it.

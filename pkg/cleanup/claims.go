@@ -1,0 +1,80 @@
+// Copyright 2026 The pushguard Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package cleanup
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/LerianStudio/pushguard/pkg/record"
+	"github.com/LerianStudio/pushguard/pkg/registry"
+)
+
+// Claims reads the proof out of the records of one run. A tag that several records
+// name, as parallel jobs may, is taken as it was at the earliest certain look;
+// when they disagree on what was published, nothing is taken as known.
+func Claims(records []*record.Record) ([]Claim, error) {
+	var claims []Claim
+	places := map[string]int{}
+	looks := map[string]time.Time{}
+	for _, r := range records {
+		for _, t := range r.Tags {
+			c, err := claim(t)
+			if err != nil {
+				return nil, err
+			}
+			i, known := places[t.Ref]
+			if !known {
+				places[t.Ref] = len(claims)
+				looks[t.Ref] = checkedAt(t)
+				claims = append(claims, c)
+				continue
+			}
+			old := &claims[i]
+			if c.Before.Known && (!old.Before.Known || checkedAt(t).Before(looks[t.Ref])) {
+				old.Before, looks[t.Ref] = c.Before, checkedAt(t)
+			}
+			switch {
+			case old.Published == "":
+				old.Published = c.Published
+			case c.Published != "" && c.Published != old.Published:
+				old.Published, old.Before = "", Before{}
+			}
+		}
+	}
+	return claims, nil
+}
+
+func checkedAt(t record.Tag) time.Time {
+	if t.Before == nil {
+		return time.Time{}
+	}
+	return t.Before.CheckedAt
+}
+
+func claim(t record.Tag) (Claim, error) {
+	ref, err := registry.ParseReference(t.Ref)
+	if err != nil {
+		return Claim{}, fmt.Errorf("read record: %w", err)
+	}
+	if ref.Tag == "" || ref.Digest != "" {
+		return Claim{}, fmt.Errorf("read record: %s is not a tag", t.Ref)
+	}
+	c := Claim{Ref: ref}
+	if t.Before != nil {
+		switch {
+		case t.Before.State == record.Absent:
+			c.Before = Before{Known: true}
+		case t.Before.State == record.Present && registry.ValidDigest(t.Before.Digest):
+			c.Before = Before{Known: true, Digest: t.Before.Digest}
+		}
+	}
+	if t.Published != nil {
+		if !registry.ValidDigest(t.Published.Digest) {
+			return Claim{}, fmt.Errorf("read record: %s: published digest %q is none", t.Ref, t.Published.Digest)
+		}
+		c.Published = t.Published.Digest
+	}
+	return c, nil
+}
