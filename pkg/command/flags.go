@@ -21,8 +21,11 @@ type Common struct {
 	JSON    bool
 	Quiet   bool
 	Verbose bool
-	Record  string        // path of the run record, "" for none
-	Timeout time.Duration // of one request
+	Record  string // path of the run record, "" for none
+	// ManyRecords gives the command several records instead, in Records.
+	ManyRecords bool
+	Records     []string
+	Timeout     time.Duration // of one request
 	// The retry policy of one operation, and the time for the whole run.
 	MaxAttempts  int
 	InitialDelay time.Duration
@@ -38,14 +41,20 @@ func (c *Common) Policy() retry.Policy {
 const commonCategory = "All commands:"
 
 func (c *Common) flags(tool string) []cli.Flag {
+	variables := []string{variable(tool, "record"), "PUSHGUARD_RECORD"}
+	var recordFlag cli.Flag = &cli.StringFlag{
+		Name: "record", Usage: "keep the run record in `FILE`", Destination: &c.Record, Category: commonCategory, EnvVars: variables,
+	}
+	if c.ManyRecords {
+		recordFlag = &cli.GenericFlag{
+			Name: "record", Usage: "read the run record in `FILE`, or in all files of a pattern (repeatable)", Value: (*list)(&c.Records), Category: commonCategory, EnvVars: variables,
+		}
+	}
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "json", Usage: "print one JSON object on stdout", Destination: &c.JSON, DisableDefaultText: true, Category: commonCategory},
 		&cli.BoolFlag{Name: "quiet", Usage: "print errors only", Destination: &c.Quiet, DisableDefaultText: true, Category: commonCategory},
 		&cli.BoolFlag{Name: "verbose", Usage: "print every request's outcome on stderr", Destination: &c.Verbose, DisableDefaultText: true, Category: commonCategory},
-		&cli.StringFlag{
-			Name: "record", Usage: "keep the run record in `FILE`", Destination: &c.Record, Value: c.Record, Category: commonCategory,
-			EnvVars: []string{variable(tool, "record"), "PUSHGUARD_RECORD"},
-		},
+		recordFlag,
 		Duration("timeout", "give up on one request after `TIME`", &c.Timeout, commonCategory),
 		&cli.IntFlag{Name: "max-attempts", Usage: "try an operation `N` times", Destination: &c.MaxAttempts, Value: c.MaxAttempts, Category: commonCategory},
 		Duration("initial-delay", "ceiling of the first wait between tries, `TIME`", &c.InitialDelay, commonCategory),

@@ -1,0 +1,134 @@
+// Copyright 2026 The pushguard Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/LerianStudio/pushguard/pkg/cleanup"
+	"github.com/LerianStudio/pushguard/pkg/command"
+	"github.com/LerianStudio/pushguard/pkg/record"
+	"github.com/LerianStudio/pushguard/pkg/registry"
+)
+
+// input is what a user gave: the claims, and the records they come from.
+type input struct {
+	claims  []cleanup.Claim
+	commit  string // of the run, when the revision label may stand for proof
+	paths   []string
+	records []*record.Record
+}
+
+func readInput(env *command.Env, common *command.Common, o *options, args []string) (*input, error) {
+	images := splitArgs(common, args)
+	if o.publishedOnly != "" || len(images) > 0 {
+		return inputOfImages(common, o, images)
+	}
+	if len(common.Records) == 0 {
+		return nil, &command.UsageError{
+			Err:  errors.New("no record: nothing says what this run published"),
+			Next: "give tagcheck's record with --record FILE; is a variable on the command line empty?",
+		}
+	}
+	return inputOfRecords(env, common, o)
+}
+
+// splitArgs moves arguments that are files to the records: a shell expands
+// "--record jobs/*.json" to one value and more arguments.
+func splitArgs(common *command.Common, args []string) (images []string) {
+	patterns := common.Records
+	common.Records = nil
+	for _, pattern := range patterns {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			files = []string{pattern} // opening it will say what is wrong
+		}
+		common.Records = append(common.Records, files...)
+	}
+	for _, arg := range args {
+		if info, err := os.Stat(arg); err == nil && info.Mode().IsRegular() {
+			common.Records = append(common.Records, arg)
+		} else {
+			images = append(images, arg)
+		}
+	}
+	return images
+}
+
+// inputOfImages is an operator's word instead of a record.
+func inputOfImages(common *command.Common, o *options, images []string) (*input, error) {
+	switch {
+	case len(common.Records) > 0:
+		return nil, command.Usagef("images (%s) and records exclude each other: a record says which tags the run published", images)
+	case o.publishedOnly == "":
+		return nil, &command.UsageError{
+			Err:  fmt.Errorf("nothing proves that this run published %s", images[0]),
+			Next: "give the run's record with --record FILE, or the digest that was published with --published-digest",
+		}
+	case !registry.ValidDigest(o.publishedOnly):
+		return nil, command.Usagef("--published-digest %q is not a digest: sha256: and 64 lower-case hex digits", o.publishedOnly)
+	case len(images) == 0:
+		return nil, command.Usagef("--published-digest needs the tags that it was published under: IMAGE:TAG")
+	}
+	in := &input{}
+	for _, image := range images {
+		ref, err := registry.ParseReference(image)
+		if err == nil && (ref.Tag == "" || ref.Digest != "") {
+			err = fmt.Errorf("parse reference %q: write it as registry/repository:tag", image)
+		}
+		if err != nil {
+			return nil, &command.UsageError{Err: err}
+		}
+		in.claims = append(in.claims, cleanup.Claim{Ref: ref, Before: cleanup.Before{Known: true}, Published: o.publishedOnly})
+	}
+	return in, nil
+}
+
+func inputOfRecords(env *command.Env, common *command.Common, o *options) (*input, error) {
+	run := record.RunFromEnv(env.Getenv)
+	in := &input{paths: common.Records}
+	for _, path := range common.Records {
+		r, err := record.Load(path)
+		if err != nil {
+			return nil, command.Exit(command.ExitUsage, command.Hinted(err, "nothing was changed; is this the file that tagcheck --record wrote?"))
+		}
+		if !r.Run.Same(run) && !o.anyRun {
+			return nil, &command.UsageError{
+				Err:  fmt.Errorf("the record %s belongs to run %q of %q, this is run %q of %q", path, r.Run.ID, r.Run.Repository, run.ID, run.Repository),
+				Next: "nothing was changed; --any-run cleans up after another run",
+			}
+		}
+		in.records = append(in.records, r)
+		if o.acceptLabel {
+			in.commit = r.Run.SHA
+		}
+	}
+	var err error
+	in.claims, err = cleanup.Claims(in.records)
+	if err != nil {
+		return nil, command.Exit(command.ExitUsage, err)
+	}
+	return in, nil
+}
+
+// note writes a report to the records that name its tag.
+func (in *input) note(r cleanup.Report) error {
+	var failures []error
+	for i, rec := range in.records {
+		tag := rec.Tag(r.Claim.Ref.String())
+		if tag == nil {
+			continue
+		}
+		reason := r.Reason
+		if r.Detail != "" {
+			reason += ": " + r.Detail
+		}
+		tag.Cleanup = &record.Cleanup{Action: string(r.Action), Outcome: string(r.Outcome), Reason: reason, At: r.At}
+		failures = append(failures, rec.Save(in.paths[i]))
+	}
+	return errors.Join(failures...)
+}

@@ -1,0 +1,99 @@
+// Copyright 2026 The pushguard Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/LerianStudio/pushguard/pkg/actions"
+	"github.com/LerianStudio/pushguard/pkg/cleanup"
+	"github.com/LerianStudio/pushguard/pkg/command"
+)
+
+// result is the object that --json prints; docs/regcleanup.md describes it.
+type result struct {
+	Schema  string      `json:"schema"`
+	Deleted bool        `json:"carried_out"`
+	Records []string    `json:"records"`
+	Tags    []tagResult `json:"tags"`
+}
+
+type tagResult struct {
+	Ref     string `json:"ref"`
+	Now     string `json:"now"`
+	Action  string `json:"action"`
+	Outcome string `json:"outcome"`
+	Proof   string `json:"proof"`
+	Reason  string `json:"reason"`
+	Detail  string `json:"detail,omitempty"`
+	ByHand  string `json:"by_hand,omitempty"`
+}
+
+// answer reports on stdout and in the step's outputs and summary.
+func answer(env *command.Env, common *command.Common, in *input, reports []cleanup.Report, carriedOut bool) error {
+	r := result{Schema: "pushguard.regcleanup/v1", Deleted: carriedOut, Records: append([]string{}, in.paths...), Tags: []tagResult{}}
+	table := [][]string{{"REFERENCE", "NOW", "PROOF", "ACTION", "OUTCOME", "REASON"}}
+	lists := map[cleanup.Outcome][]string{}
+	for _, rep := range reports {
+		one := tagResult{
+			Ref: rep.Claim.Ref.String(), Now: rep.Now, Action: string(rep.Action), Outcome: string(rep.Outcome),
+			Proof: rep.Proof, Reason: rep.Reason, Detail: rep.Detail, ByHand: rep.ByHand,
+		}
+		r.Tags = append(r.Tags, one)
+		lists[rep.Outcome] = append(lists[rep.Outcome], one.Ref)
+		reason := one.Reason
+		if one.Detail != "" && one.Detail != one.Reason {
+			reason += "; " + one.Detail
+		}
+		now := command.ShortDigest(one.Now)
+		if now == "" {
+			now = "-"
+		}
+		table = append(table, []string{short(one.Ref), now, one.Proof, one.Action, one.Outcome, reason})
+	}
+	title := "Clean-up plan"
+	if carriedOut {
+		title = "Clean-up"
+	}
+	err := errors.Join(
+		env.Workflow.SetOutputs([]actions.Output{
+			{Name: "carried_out", Value: strconv.FormatBool(carriedOut)},
+			{Name: "done", Value: strings.Join(append(lists[cleanup.Done], lists[cleanup.Gone]...), "\n")},
+			{Name: "blocked", Value: strings.Join(lists[cleanup.Blocked], "\n")},
+			{Name: "failed", Value: strings.Join(lists[cleanup.Failed], "\n")},
+			{Name: "kept", Value: strings.Join(lists[cleanup.Kept], "\n")},
+		}),
+		env.Workflow.Summary(fmt.Sprintf("### %s\n\n%s\n", title, command.MarkdownTable(table)+remedies(r.Tags))),
+	)
+	switch {
+	case common.JSON:
+		err = errors.Join(err, env.AnswerJSON(r))
+	case !common.Quiet:
+		err = errors.Join(err, env.AnswerTable(table))
+	}
+	return err
+}
+
+// remedies lists in Markdown what is left to do by hand.
+func remedies(tags []tagResult) string {
+	var b strings.Builder
+	for _, t := range tags {
+		if t.ByHand != "" {
+			fmt.Fprintf(&b, "\nBy hand, for %s: %s\n", actions.Cell(t.Ref), actions.Cell(t.ByHand))
+		}
+	}
+	return b.String()
+}
+
+// short shortens the digest in a reference.
+func short(ref string) string {
+	name, digest, ok := strings.Cut(ref, "@")
+	if !ok {
+		return ref
+	}
+	return name + "@" + command.ShortDigest(digest)
+}
