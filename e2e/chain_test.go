@@ -44,7 +44,32 @@ func TestChain(t *testing.T) {
 			if exists(t, tag) {
 				t.Errorf("%s is still there after --delete", tag)
 			}
+			if n := referrers(t, image); n != 0 {
+				t.Errorf("%d signatures are left of a deleted image, want none", n)
+			}
 			wantVerdict(t, j, "new", tag)
+		})
+	}
+}
+
+// Another tag has the image too: it stays as it is, and signed.
+func TestCleanup_sharedImage(t *testing.T) {
+	t.Parallel()
+	for name, registry := range registries() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			j := newJob(t)
+			repository := registry(t) + "/org/app"
+			tag, other := repository+":1.2.3", repository+":stable"
+			wantVerdict(t, j, "new", tag)
+			digest := push(t, newImage(t), tag, other)
+			j.sign(t, 0, "--metadata", buildxMetadata(t, digest, tag))
+
+			j.run(t, 0, "regcleanup", "--delete")
+			if exists(t, tag) || !exists(t, other) {
+				t.Errorf("after --delete: %s exists: %t, %s exists: %t, want only the latter", tag, exists(t, tag), other, exists(t, other))
+			}
+			mustVerify(t, j.Identity, other)
 		})
 	}
 }

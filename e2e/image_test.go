@@ -73,6 +73,24 @@ func exists(t *testing.T, ref string) bool {
 	return err == nil
 }
 
+// referrers counts what hangs on image (REPOSITORY@DIGEST), by API or by tag.
+func referrers(t *testing.T, image string) int {
+	t.Helper()
+	digest, err := name.NewDigest(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	index, err := remote.Referrers(digest, remote.WithContext(t.Context()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := index.IndexManifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(manifest.Manifests)
+}
+
 // hang attaches a copy of from's signature to the image to.
 func hang(t *testing.T, from, to string) {
 	t.Helper()
