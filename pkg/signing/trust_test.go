@@ -4,6 +4,8 @@
 package signing_test
 
 import (
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -81,5 +83,27 @@ func TestLoad_sources(t *testing.T) {
 				t.Errorf("services (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// The public mirror is down and nothing is cached: an outage, and one request.
+func TestLoad_publicMirrorDown(t *testing.T) {
+	t.Setenv("HOME", t.TempDir())
+	requests := 0
+	c := signing.New(signing.Options{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		requests++
+		return &http.Response{StatusCode: 503, Header: http.Header{"Retry-After": {"9"}}, Body: io.NopCloser(strings.NewReader("down")), Request: r}, nil
+	})})
+	_, _, err := c.Load(t.Context(), signing.Source{})
+	want := verdict{signing.StageTrust, signing.KindUnavailable, 503, true, 9 * time.Second}
+	if diff := cmp.Diff(want, verdictOf(t, err)); diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	if requests != 1 {
+		t.Errorf("%d requests, want 1", requests)
 	}
 }

@@ -5,6 +5,7 @@ package signing
 
 import (
 	"encoding/hex"
+	"errors"
 	"net/url"
 	"strings"
 	"time"
@@ -39,6 +40,9 @@ func (c *Client) Finish(d *Draft, trust *Trust) (*Bundle, error) {
 		return nil, invalid("the bundle is not well-formed: " + err.Error())
 	}
 	v, err := trust.verify(b, d.Digest, d.cert.Identity)
+	if e, ok := errors.AsType[*Error](err); ok {
+		e.Advice = "check that the trust root (--trusted-root) belongs to the services that were asked"
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -96,7 +96,7 @@ func (r *run) look(ctx context.Context, l *lookup) (err error) {
 	}
 	missing := false
 	l.subject, err = do(ctx, r, s, func(ctx context.Context) (registry.Descriptor, error) {
-		d, err := r.Registry.Head(ctx, l.ref)
+		d, err := r.describe(ctx, l.ref)
 		if missing = isNotFound(err); missing {
 			err = lateError{err}
 		}
@@ -113,6 +113,17 @@ func (r *run) look(ctx context.Context, l *lookup) (err error) {
 		return r.find(ctx, l.ref)
 	})
 	return err
+}
+
+// describe returns the descriptor that a signature names as its subject. Where
+// the HEAD leaves something out, the manifest tells.
+func (r *run) describe(ctx context.Context, ref registry.Reference) (registry.Descriptor, error) {
+	d, err := r.Registry.Head(ctx, ref)
+	if err != nil || (d.MediaType != "" && d.Size > 0 && d.Digest == ref.Digest) {
+		return d, err
+	}
+	m, err := r.Registry.Manifest(ctx, ref)
+	return m.Descriptor, err
 }
 
 // find returns the signature of this run's identity on ref, nil when there is none.
