@@ -98,11 +98,11 @@ func readMetadata(path string) ([]registry.Reference, error) {
 
 // built is what a buildx build reports.
 type built struct {
-	Names      string `json:"image.name"`            //nolint:tagliatelle // buildx's name; separated by commas
-	Digest     string `json:"containerimage.digest"` //nolint:tagliatelle // buildx's name
+	Names      string `json:"image.name"` // separated by commas
+	Digest     string `json:"containerimage.digest"`
 	Descriptor struct {
 		Digest string `json:"digest"`
-	} `json:"containerimage.descriptor"` //nolint:tagliatelle // buildx's name
+	} `json:"containerimage.descriptor"`
 }
 
 func parseMetadata(data []byte) ([]registry.Reference, error) {

@@ -96,7 +96,7 @@ func TestLoad_publicMirrorDown(t *testing.T) {
 	requests := 0
 	c := signing.New(signing.Options{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 		requests++
-		return &http.Response{StatusCode: 503, Header: http.Header{"Retry-After": {"9"}}, Body: io.NopCloser(strings.NewReader("down")), Request: r}, nil
+		return &http.Response{StatusCode: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {"9"}}, Body: io.NopCloser(strings.NewReader("down")), Request: r}, nil
 	})})
 	_, _, err := c.Load(t.Context(), signing.Source{})
 	want := verdict{signing.StageTrust, signing.KindUnavailable, 503, true, 9 * time.Second}
