@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/LerianStudio/pushguard/pkg/cleanup"
@@ -87,7 +86,9 @@ func run(ctx context.Context, env *command.Env, common *command.Common, o *optio
 	}
 	var saving error
 	actor := cleanup.Actor{Registry: client, Policy: policy, OnReport: func(r cleanup.Report) {
-		env.Log.Info(progress(r), "ref", r.Claim.Ref)
+		if r.Outcome == cleanup.Done {
+			env.Log.Info(map[cleanup.Action]string{cleanup.Delete: "deleted", cleanup.Restore: "restored"}[r.Action], "ref", r.Claim.Ref)
+		}
 		saving = errors.Join(saving, in.note(r))
 	}}
 	reports := actor.Run(budget, steps)
@@ -95,7 +96,7 @@ func run(ctx context.Context, env *command.Env, common *command.Common, o *optio
 	if ctx.Err() != nil {
 		return errors.Join(context.Cause(ctx), err)
 	}
-	return errors.Join(err, conclude(env, o, reports))
+	return errors.Join(err, conclude(env, common, o, reports))
 }
 
 // planned answers with the plan alone.
@@ -128,14 +129,17 @@ func planned(env *command.Env, common *command.Common, in *input, steps []cleanu
 }
 
 // conclude turns the outcomes into warnings and an exit code.
-func conclude(env *command.Env, o *options, reports []cleanup.Report) error {
+func conclude(env *command.Env, common *command.Common, o *options, reports []cleanup.Report) error {
 	var failures []error
 	blocked, done := 0, 0
 	for _, r := range reports {
 		switch r.Outcome {
 		case cleanup.Blocked:
 			blocked++
-			env.Warn(fmt.Sprintf("%s could not be undone: %s", r.Claim.Ref, r.Detail), "digest", r.Now, "by_hand", r.ByHand)
+			env.Warn(fmt.Sprintf("%s could not be undone: %s", r.Claim.Ref, r.Detail), "digest", r.Now)
+			if !common.Quiet {
+				env.Hint("by hand: " + r.ByHand)
+			}
 		case cleanup.Failed:
 			failures = append(failures, fmt.Errorf("%s %s: %s", r.Action, r.Claim.Ref, r.Detail))
 		case cleanup.Done, cleanup.Gone:
@@ -156,13 +160,4 @@ func conclude(env *command.Env, o *options, reports []cleanup.Report) error {
 
 func again(failures []error) error {
 	return command.Hinted(errors.Join(failures...), "run the same command again: what is done is not done twice")
-}
-
-func progress(r cleanup.Report) string {
-	switch r.Outcome {
-	case cleanup.Done:
-		return map[cleanup.Action]string{cleanup.Delete: "deleted", cleanup.Restore: "restored"}[r.Action]
-	case cleanup.Planned, cleanup.Gone, cleanup.Kept, cleanup.Blocked, cleanup.Failed:
-	}
-	return strings.TrimSpace(string(r.Outcome))
 }

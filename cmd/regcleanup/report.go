@@ -14,7 +14,7 @@ import (
 	"github.com/LerianStudio/pushguard/pkg/command"
 )
 
-// result is the object that --json prints; docs/regcleanup.md describes it.
+// result is the object that --json prints; docs/regcleanup.schema.json describes it.
 type result struct {
 	Schema  string      `json:"schema"`
 	Deleted bool        `json:"carried_out"`

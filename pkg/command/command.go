@@ -121,9 +121,14 @@ func (e *Env) report(err error) {
 	text := actions.Plain(err.Error())
 	_, _ = fmt.Fprintf(e.Err, "%s: error: %s\n", e.Name, text)
 	for _, hint := range hints(err) {
-		_, _ = fmt.Fprintf(e.Err, "%s: hint: %s\n", e.Name, actions.Plain(hint))
+		e.Hint(hint)
 	}
 	_ = e.Workflow.Annotate(e.Err, actions.Error, e.Name, text)
+}
+
+// Hint prints what to do next, under an error or a warning.
+func (e *Env) Hint(text string) {
+	_, _ = fmt.Fprintf(e.Err, "%s: hint: %s\n", e.Name, actions.Plain(text))
 }
 
 // Answer prints text on stdout. The error of a full disk or a closed pipe is

@@ -27,9 +27,10 @@ import (
 
 // Script is how the scripts of a command run.
 type Script struct {
-	Page  string // the command's page in docs, for the command "documented"
-	Setup func(*testscript.Env) error
-	Cmds  map[string]func(*testscript.TestScript, bool, []string)
+	Page     string // the command's page in docs, for the command "documented"
+	Registry string // the name of $REGISTRY there, by default ghcr.io
+	Setup    func(*testscript.Env) error
+	Cmds     map[string]func(*testscript.TestScript, bool, []string)
 	// Replace is applied to what "documented" looks for: names of the test's servers
 	// to names of real ones.
 	Replace func(ts *testscript.TestScript, output string) string
@@ -202,7 +203,10 @@ var (
 // stand in the command's page or in the README.
 func documented(ts *testscript.TestScript, s Script) {
 	w := the(ts)
-	want := strings.NewReplacer(ts.Getenv("REGISTRY"), "ghcr.io", ts.Getenv("OLD_REGISTRY"), "docker.io").Replace(w.last)
+	if s.Registry == "" {
+		s.Registry = "ghcr.io"
+	}
+	want := strings.NewReplacer(ts.Getenv("REGISTRY"), s.Registry, ts.Getenv("OLD_REGISTRY"), "docker.io").Replace(w.last)
 	if s.Replace != nil {
 		want = s.Replace(ts, want)
 	}

@@ -1,0 +1,21 @@
+// Copyright 2026 The pushguard Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/LerianStudio/pushguard/pkg/command/commandtest"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"regcleanup": main})
+}
+
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	commandtest.Run(t, commandtest.Script{Page: "regcleanup.md", Registry: "registry.example.com"})
+}
