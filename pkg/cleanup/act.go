@@ -80,18 +80,17 @@ func (a Actor) act(ctx context.Context, s Step, plan []Step) Report {
 // after ctx is interrupted.
 func finishing(ctx context.Context) (context.Context, context.CancelFunc) {
 	act, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	var timer *time.Timer
 	stop := context.AfterFunc(ctx, func() {
-		if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
-			cancel(context.Cause(ctx))
-			return
+		if !errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+			select {
+			case <-time.After(grace):
+			case <-act.Done():
+			}
 		}
-		timer = time.AfterFunc(grace, func() { cancel(context.Cause(ctx)) })
+		cancel(context.Cause(ctx))
 	})
 	return act, func() {
-		if !stop() && timer != nil {
-			timer.Stop()
-		}
+		stop()
 		cancel(nil)
 	}
 }
