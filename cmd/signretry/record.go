@@ -110,6 +110,8 @@ func digestOf(t *record.Tag) string {
 	switch {
 	case t.Published != nil:
 		return t.Published.Digest
+	case t.Now != nil: // a later look than Before
+		return t.Now.Digest
 	case t.Before != nil && t.Before.State == record.Present:
 		return t.Before.Digest
 	}
