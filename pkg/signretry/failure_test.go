@@ -178,3 +178,22 @@ func TestRun_attemptsAreTold(t *testing.T) {
 		}
 	})
 }
+
+// The time for the run ends while a service does not answer: an outage, told at once.
+func TestRun_budgetEndsRequest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, 1)
+		image := l.push(withReferrers+"/org/a", "a")
+		l.Fulcio.Fail(-1, signingtest.Fault{Hang: true})
+		l.opts.Budget = 20 * time.Second
+		start := time.Now()
+		res := l.run(t.Context(), image).Results[0]
+		if took := time.Since(start); took != 20*time.Second {
+			t.Errorf("took %s, want 20s", took)
+		}
+		if !res.Passing() || !strings.Contains(res.Err.Error(), "certificate") || !strings.Contains(res.Err.Error(), "20s") {
+			t.Errorf("result %+v, want the stage and the budget", res)
+		}
+	})
+}
