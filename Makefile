@@ -15,12 +15,12 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: ## Run the whole chain on an embedded registry and an embedded Sigstore
-	go run ./scripts/demo
+demo: ## Run the whole chain on this machine; IMAGE=FILE takes an image of yours
+	go run ./scripts/demo $(if $(IMAGE),-image $(IMAGE))
 
 .PHONY: build
 build: ## Build the three commands into bin/
-	go build -trimpath -tags urfave_cli_no_docs -o bin/ ./cmd/...
+	go build -trimpath -ldflags='-s -w' -tags urfave_cli_no_docs -o bin/ ./cmd/...
 
 .PHONY: test
 test: ## Run the tests, with the race detector

@@ -100,7 +100,11 @@ func table(r signretry.Report) [][]string {
 		if res.Log != nil {
 			index = strconv.FormatInt(res.Log.Index, 10)
 		}
-		rows = append(rows, []string{res.Ref.String(), string(res.Status), index})
+		status := string(res.Status)
+		if res.Status == signretry.Already {
+			status = "already signed"
+		}
+		rows = append(rows, []string{res.Ref.String(), status, index})
 	}
 	return rows
 }
