@@ -178,7 +178,7 @@ func send(ctx context.Context, method, url, contentType, body string) error {
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close() //nolint:errcheck // read only
+	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusCreated {
 		text, _ := io.ReadAll(resp.Body)
 		return fmt.Errorf("%s %s: %s %s", method, url, resp.Status, text)
