@@ -11,8 +11,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/LerianStudio/pushguard/pkg/actions"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/LerianStudio/pushguard/pkg/actions"
 )
 
 // step returns a workflow step whose files are in a new folder.

@@ -22,8 +22,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/LerianStudio/pushguard/pkg/actions"
 	"github.com/urfave/cli/v2"
+
+	"github.com/LerianStudio/pushguard/pkg/actions"
 )
 
 // Tool is one command: its page of help, its flags, and what it does.
@@ -73,7 +74,7 @@ func Run(ctx context.Context, tool *Tool, args []string, env *Env) int {
 }
 
 func run(ctx context.Context, tool *Tool, args []string, env *Env) error {
-	flags := append(tool.Flags, tool.Common.flags(tool.Name)...)
+	flags := slices.Concat(tool.Flags, tool.Common.flags(tool.Name))
 	nameVariables(tool.Name, flags)
 	version := false
 	flags = append(flags, &cli.BoolFlag{Name: "version", Usage: "print the version and exit", Destination: &version, DisableDefaultText: true})
@@ -174,7 +175,7 @@ func hints(err error) []string {
 		if h, ok := err.(hinter); ok && h.Hint() != "" && !slices.Contains(found, h.Hint()) { //nolint:errorlint // the tree is walked by hand
 			found = append(found, h.Hint())
 		}
-		if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // see above
+		if many, ok := err.(interface{ Unwrap() []error }); ok {
 			for _, e := range many.Unwrap() {
 				walk(e)
 			}

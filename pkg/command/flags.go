@@ -11,8 +11,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/LerianStudio/pushguard/pkg/retry"
 	"github.com/urfave/cli/v2"
+
+	"github.com/LerianStudio/pushguard/pkg/retry"
 )
 
 // Common are the options that all three commands have. A command sets its

@@ -212,7 +212,7 @@ func replace(path string, data []byte) (err error) {
 		return err
 	}
 	// Later jobs often run as another user; the record holds no secret.
-	if err := f.Chmod(0o644); err != nil { //nolint:gosec // see above
+	if err := f.Chmod(0o644); err != nil {
 		return err
 	}
 	// Without it a power cut can leave the new name on an empty file.

@@ -15,10 +15,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/LerianStudio/pushguard/pkg/record"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/LerianStudio/pushguard/pkg/record"
 )
 
 const digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -178,7 +179,7 @@ func TestSave_killed(t *testing.T) {
 			if err := r.Save(path); err != nil {
 				t.Fatal(err)
 			}
-			t.Output().Write([]byte{'\n'}) // a write is done
+			_, _ = t.Output().Write([]byte{'\n'}) // a write is done
 		}
 	}
 	path := filepath.Join(t.TempDir(), "record.json")

@@ -5,9 +5,11 @@ package retry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -35,15 +37,21 @@ func WithBudget(ctx context.Context, d time.Duration) (context.Context, context.
 
 // After reads how long a server asks to wait, from its answer's header:
 // Retry-After as seconds or as an HTTP date (RFC 9110, section 10.2.3), or Docker
-// Hub's X-Retry-After, a Unix time. It is 0 when there is none, when it is
-// malformed, and when it is past; never more than a day.
+// Hub's X-Retry-After, a Unix time. Times are counted from the answer's Date, the
+// server's own clock, or from now if it has none. It is 0 when there is none, when
+// it is malformed, and when it is past; never more than a day.
 func After(header http.Header, now time.Time) time.Duration {
 	const day = 24 * time.Hour
+	if date, err := http.ParseTime(header.Get("Date")); err == nil {
+		now = date
+	}
 	wait := time.Duration(0)
-	if v := header.Get("Retry-After"); v != "" {
-		if seconds, err := strconv.ParseUint(v, 10, 32); err == nil {
-			wait = time.Duration(seconds) * time.Second //nolint:gosec // 32 bits
-		} else if at, err := http.ParseTime(v); err == nil {
+	if v := strings.TrimSpace(header.Get("Retry-After")); v != "" {
+		seconds, err := strconv.ParseUint(v, 10, 64)
+		switch at, terr := http.ParseTime(v); {
+		case err == nil, errors.Is(err, strconv.ErrRange):
+			wait = time.Duration(min(seconds, uint64(day/time.Second))) * time.Second
+		case terr == nil:
 			wait = at.Sub(now)
 		}
 	} else if v := header.Get("X-Retry-After"); v != "" {

@@ -105,7 +105,7 @@ func Do[T any](ctx context.Context, p Policy, op func(context.Context) (T, error
 			return op(ctx)
 		},
 		retrygo.Context(ctx),
-		retrygo.Attempts(uint(max(p.MaxAttempts, 0))), //nolint:gosec // not negative
+		retrygo.Attempts(uint(max(p.MaxAttempts, 0))),
 		retrygo.LastErrorOnly(true),
 		retrygo.RetryIf(func(err error) bool {
 			if !Transient(err) {

@@ -12,8 +12,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/LerianStudio/pushguard/pkg/retry"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/LerianStudio/pushguard/pkg/retry"
 )
 
 type passing struct{ after time.Duration }
@@ -150,20 +151,28 @@ func TestAfter(t *testing.T) {
 	got := map[string]time.Duration{}
 	want := map[string]time.Duration{
 		"Retry-After: 30": 30 * time.Second,
-		"Retry-After: Tue, 24 Nov 2026 10:02:00 GMT": 2 * time.Minute,
-		"Retry-After: Tue, 24 Nov 2026 09:00:00 GMT": 0,
-		"Retry-After: soon":                          0,
-		"Retry-After: -5":                            0,
-		"Retry-After: 4294967295":                    24 * time.Hour,
-		"Retry-After: 99999999999999999999":          0,
-		"X-Retry-After: 1795514460":                  time.Minute,
-		"X-Retry-After: 1":                           0,
-		"X-Other: 1":                                 0,
+		"Retry-After: Tue, 24 Nov 2026 10:02:00 GMT":   2 * time.Minute,
+		"Retry-After: Tue, 24 Nov 2026 09:00:00 GMT":   0,
+		"Retry-After: soon":                            0,
+		"Retry-After: -5":                              0,
+		"Retry-After: 4294967295":                      24 * time.Hour,
+		"Retry-After: 99999999999999999999":            24 * time.Hour,
+		"X-Retry-After: 1795514460":                    time.Minute,
+		"X-Retry-After: 1":                             0,
+		"Retry-After: 1.5":                             0,
+		"Retry-After: Tuesday, 24-Nov-26 10:01:00 GMT": time.Minute, // RFC 850, obsolete and legal
+		"Retry-After: Tue, 24 Nov 2099 12:00:00 GMT":   24 * time.Hour,
+		"X-Other: 1":                                   0,
 	}
 	for line := range want {
 		name, value, _ := strings.Cut(line, ": ")
 		got[line] = retry.After(http.Header{name: {value}}, now)
 	}
+	// A server whose clock is an hour ahead.
+	got["its own clock"] = retry.After(http.Header{
+		"Date": {"Tue, 24 Nov 2026 11:00:00 GMT"}, "Retry-After": {"Tue, 24 Nov 2026 11:00:05 GMT"},
+	}, now)
+	want["its own clock"] = 5 * time.Second
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("After (-want +got):\n%s", diff)
 	}

@@ -15,15 +15,15 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/LerianStudio/pushguard/pkg/retry"
 )
 
 const (
-	maxAnswer     = 1 << 20  // of a good answer: a bundle's parts are a few KiB
-	maxErrorBody  = 64 << 10 // of any other
-	maxRetryAfter = 24 * time.Hour
+	maxAnswer    = 1 << 20  // of a good answer: a bundle's parts are a few KiB
+	maxErrorBody = 64 << 10 // of any other
 )
 
 // call describes one request: who is asked for what, and which answers count.
@@ -150,7 +150,7 @@ func (k call) statusError(resp *http.Response, body []byte) *Error {
 	switch s := resp.StatusCode; {
 	case s == http.StatusTooManyRequests, s == http.StatusRequestTimeout, s == http.StatusTooEarly, s >= 500:
 		e.Kind = KindUnavailable
-		e.Wait = parseRetryAfter(resp.Header.Get("Retry-After"), serverTime(resp, time.Now()))
+		e.Wait = retry.After(resp.Header, time.Now())
 	case s < 300: // a 2xx that the protocol does not have: a gateway's, not the service's
 		e.Kind = KindMalformed
 	case s < 400:
@@ -209,29 +209,4 @@ func between(lower, text, from, to string) string {
 		return ""
 	}
 	return strings.TrimSpace(text[i : i+j])
-}
-
-// serverTime is the time at which the server wrote its answer, by its own
-// clock: what its Retry-After dates are counted from.
-func serverTime(resp *http.Response, now time.Time) time.Time {
-	if t, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
-		return t
-	}
-	return now
-}
-
-// parseRetryAfter reads both forms of RFC 9110 section 10.2.3: seconds and HTTP
-// date. Anything else, and times past, are 0; the longest wait is a day.
-func parseRetryAfter(v string, now time.Time) time.Duration {
-	v = strings.TrimSpace(v)
-	if n, err := strconv.ParseUint(v, 10, 64); err == nil {
-		return time.Duration(min(n, uint64(maxRetryAfter/time.Second))) * time.Second
-	} else if errors.Is(err, strconv.ErrRange) {
-		return maxRetryAfter
-	}
-	t, err := http.ParseTime(v)
-	if err != nil {
-		return 0
-	}
-	return min(max(t.Sub(now), 0), maxRetryAfter)
 }

@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -111,7 +112,7 @@ func (d *demo) sign(ctx context.Context) error {
 func (d *demo) signAgain(ctx context.Context) error {
 	err := d.run(ctx, want{output: []string{`org/app:1\.2\.3@sha256:\S+ +already signed `}}, "signretry", "--metadata=metadata.json")
 	if err == nil && d.sigstore.Fulcio.Certificates() != 1 {
-		err = fmt.Errorf("a second certificate was asked for")
+		err = errors.New("a second certificate was asked for")
 	}
 	return err
 }

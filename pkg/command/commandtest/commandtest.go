@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -54,10 +55,8 @@ func Run(t *testing.T, s Script) {
 		"valid":      func(ts *testscript.TestScript, _ bool, args []string) { valid(ts, filepath.Dir(s.Page), args) },
 		"documented": func(ts *testscript.TestScript, _ bool, _ []string) { documented(ts, s) },
 	}
-	for name, cmd := range s.Cmds {
-		cmds[name] = cmd
-	}
-	page, err := filepath.Abs(filepath.Join("../../docs", s.Page))
+	maps.Copy(cmds, s.Cmds)
+	page, err := filepath.Abs(filepath.Join("..", "..", "docs", s.Page))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +210,7 @@ func documented(ts *testscript.TestScript, s Script) {
 		want = s.Replace(ts, want)
 	}
 	want = times.ReplaceAllString(want, "${1}1s")
-	for _, page := range []string{s.Page, filepath.Join(filepath.Dir(s.Page), "../README.md")} {
+	for _, page := range []string{s.Page, filepath.Join(filepath.Dir(s.Page), "..", "README.md")} {
 		text, err := os.ReadFile(page)
 		ts.Check(err)
 		// Columns are as wide as the names of the test's registries.
