@@ -40,7 +40,7 @@ func (c *Client) Blob(ctx context.Context, ref Reference, d Descriptor, limit in
 		if err != nil {
 			return err
 		}
-		defer blob.Close() //nolint:errcheck // read only
+		defer blob.Close()
 		data, err = io.ReadAll(io.LimitReader(blob, limit+1))
 		return err
 	})

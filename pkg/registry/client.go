@@ -35,6 +35,7 @@ type Client struct {
 	agent    string
 	log      *slog.Logger
 	logins   []config.Host
+	hub      *Hub
 
 	mu    sync.Mutex
 	hosts map[string]*regclient.RegClient // by registry: one that fails must not slow the others
@@ -61,14 +62,16 @@ func New(base context.Context, o Options) (*Client, error) {
 		o.Transport = newTransport()
 	}
 	r := &recorder{next: o.Transport, base: base, tokens: map[string]answer{}}
-	return &Client{
+	c := &Client{
 		recorder: r,
 		client:   http.Client{Transport: r, Timeout: o.Timeout},
 		agent:    o.UserAgent,
 		log:      o.Log,
 		logins:   logins,
 		hosts:    map[string]*regclient.RegClient{},
-	}, nil
+	}
+	c.hub = newHub(c)
+	return c, nil
 }
 
 func newTransport() http.RoundTripper {

@@ -63,7 +63,12 @@ type Error struct {
 	Wait    time.Duration // the server's Retry-After, 0 for none
 	// AtTokens says that it was the token service that failed, not the registry.
 	AtTokens bool
-	Err      error
+	// Service is the API that answered instead of the registry: hub.docker.com or
+	// api.github.com; "" for the registry.
+	Service string
+	// Next is what to do where the kind's general hint would not help.
+	Next string
+	Err  error
 }
 
 // Error says what failed, on which reference, and why.
@@ -73,12 +78,14 @@ func (e *Error) Error() string {
 
 // Reason is the why alone, for tables.
 func (e *Error) Reason() string {
-	who := e.Ref.Registry
+	who := e.host()
 	if e.AtTokens {
 		who = "the token service of " + who
 	}
 	var text string
 	switch {
+	case e.Status == 0 && e.Kind == KindAuth:
+		text = "nothing was asked of " + who
 	case e.Status == 0:
 		text = "no answer from " + who
 	case e.Kind == KindNotARegistry:
@@ -93,6 +100,13 @@ func (e *Error) Reason() string {
 		text += " (" + e.Code + e.Message + ")"
 	}
 	return text
+}
+
+func (e *Error) host() string {
+	if e.Service != "" {
+		return e.Service
+	}
+	return e.Ref.Registry
 }
 
 func status(code int) string {
@@ -113,6 +127,9 @@ func (e *Error) RetryAfter() time.Duration { return e.Wait }
 
 // Hint says what to do next, or nothing.
 func (e *Error) Hint() string {
+	if e.Next != "" {
+		return e.Next
+	}
 	host := e.Ref.Registry
 	if host == DockerHub {
 		host = "docker.io (docker login without a host)"
@@ -123,9 +140,9 @@ func (e *Error) Hint() string {
 	case KindRateLimit:
 		return fmt.Sprintf("log in to %s for a higher limit, or run it again later", host)
 	case KindOutage:
-		return fmt.Sprintf("run it again when %s answers; --max-attempts and --max-elapsed wait longer", e.Ref.Registry)
+		return fmt.Sprintf("run it again when %s answers; --max-attempts and --max-elapsed wait longer", e.host())
 	case KindNotARegistry:
-		return fmt.Sprintf("check the name %s: is it a registry, and is a proxy or login page between it and this machine?", e.Ref.Registry)
+		return fmt.Sprintf("check the name %s: is it a registry, and is a proxy or login page between it and this machine?", e.host())
 	case KindUnknown, KindNotFound, KindImmutable, KindUnsupported, KindReferenced, KindInvalid:
 	}
 	return ""

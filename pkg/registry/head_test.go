@@ -10,10 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/LerianStudio/pushguard/pkg/registry"
-	"github.com/LerianStudio/pushguard/pkg/registry/registrytest"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/LerianStudio/pushguard/pkg/registry"
+	"github.com/LerianStudio/pushguard/pkg/registry/registrytest"
 )
 
 // start serves a new registry and returns a client and a reference on it.

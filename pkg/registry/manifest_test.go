@@ -12,9 +12,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/LerianStudio/pushguard/pkg/registry"
 	"github.com/LerianStudio/pushguard/pkg/registry/registrytest"
-	"github.com/google/go-cmp/cmp"
 )
 
 func TestManifest_hostileAnswers(t *testing.T) {

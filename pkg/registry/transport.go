@@ -10,6 +10,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -51,9 +52,9 @@ func (t *trace) add(a *answer) {
 func (t *trace) last(part string) (answer, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for i := len(t.answers) - 1; i >= 0; i-- {
-		if strings.Contains(t.answers[i].path, part) {
-			return *t.answers[i], true
+	for _, a := range slices.Backward(t.answers) {
+		if strings.Contains(a.path, part) {
+			return *a, true
 		}
 	}
 	return answer{}, false
@@ -101,7 +102,7 @@ func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 func (r *recorder) token(req *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(req.Context())
 	defer cancel(nil)
-	stop := context.AfterFunc(r.base, func() { cancel(context.Cause(r.base)) })
+	stop := context.AfterFunc(r.base, func() { cancel(context.Cause(r.base)) }) //nolint:contextcheck // it ends what the caller's cannot
 	defer stop()
 	a := answer{method: req.Method, path: req.URL.Path, at: time.Now()}
 	resp, err := r.next.RoundTrip(req.WithContext(ctx))
@@ -191,7 +192,7 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 	}
 	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
 	b.left -= int64(n)
-	if err != nil && err != io.EOF { //nolint:errorlint // a Reader returns io.EOF itself
+	if err != nil && err != io.EOF {
 		b.broke(err)
 	}
 	return n, err
