@@ -16,7 +16,7 @@ import (
 // the flag package would swallow: it stops at the first argument, takes any next
 // word as a value, and makes "--json false" a flag and an argument.
 func arrange(flags []cli.Flag, args []string) ([]string, error) {
-	known := map[string]cli.Flag{"help": cli.HelpFlag, "h": cli.HelpFlag}
+	known := map[string]cli.Flag{}
 	for _, f := range flags {
 		for _, name := range f.Names() {
 			known[name] = f
@@ -108,5 +108,5 @@ func unsetEmpty(f cli.Flag) {
 
 // plainFlagError writes flags in the flag package's errors as users do.
 func plainFlagError(err error) error {
-	return errors.New(strings.NewReplacer("for flag -", "for flag --", "value for -", "value for --").Replace(err.Error()))
+	return errors.New(strings.NewReplacer("\" for flag -", "\" for flag --", "\" for -", "\" for --").Replace(err.Error()))
 }

@@ -76,8 +76,11 @@ func Run(ctx context.Context, tool *Tool, args []string, env *Env) int {
 func run(ctx context.Context, tool *Tool, args []string, env *Env) error {
 	flags := slices.Concat(tool.Flags, tool.Common.flags(tool.Name))
 	nameVariables(tool.Name, flags)
-	version := false
-	flags = append(flags, &cli.BoolFlag{Name: "version", Usage: "print the version and exit", Destination: &version, DisableDefaultText: true})
+	// Not urfave/cli's own help flag: that one is a global which every run writes to.
+	help, version := false, false
+	flags = append(flags,
+		&cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "print this help and exit", Destination: &help, DisableDefaultText: true},
+		&cli.BoolFlag{Name: "version", Usage: "print the version and exit", Destination: &version, DisableDefaultText: true})
 	args, err := arrange(flags, args)
 	if err != nil {
 		return err
@@ -89,6 +92,7 @@ func run(ctx context.Context, tool *Tool, args []string, env *Env) error {
 		Description:               tool.Description,
 		CustomAppHelpTemplate:     helpTemplate,
 		Flags:                     flags,
+		HideHelp:                  true,
 		HideVersion:               true,
 		HideHelpCommand:           true,
 		DisableSliceFlagSeparator: true,
@@ -100,6 +104,9 @@ func run(ctx context.Context, tool *Tool, args []string, env *Env) error {
 			return &UsageError{Err: plainFlagError(err)}
 		},
 		Action: func(c *cli.Context) error {
+			if help {
+				return cli.ShowAppHelp(c)
+			}
 			if version {
 				_, err := fmt.Fprintln(env.Out, Version(tool.Name))
 				return err
