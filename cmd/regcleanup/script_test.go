@@ -17,5 +17,5 @@ func TestMain(m *testing.M) {
 
 func TestScripts(t *testing.T) {
 	t.Parallel()
-	commandtest.Run(t, commandtest.Script{Page: "regcleanup.md", Registry: "registry.example.com"})
+	commandtest.Run(t, commandtest.Script{Name: "regcleanup", Registry: "registry.example.com"})
 }

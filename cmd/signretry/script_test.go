@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	commandtest.Run(t, commandtest.Script{
-		Page: "signretry.md",
+		Name: "signretry",
 		Setup: func(env *testscript.Env) error {
 			s, err := startSigstore(env)
 			env.Values[sigstoreKey{}] = s

@@ -17,5 +17,5 @@ func TestMain(m *testing.M) {
 
 func TestScripts(t *testing.T) {
 	t.Parallel()
-	commandtest.Run(t, commandtest.Script{Page: "tagcheck.md"})
+	commandtest.Run(t, commandtest.Script{Name: "tagcheck"})
 }

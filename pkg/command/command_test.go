@@ -124,7 +124,7 @@ func TestRun_flagsAfterArguments(t *testing.T) {
 func TestRun_usageErrors(t *testing.T) {
 	t.Parallel()
 	for line, want := range map[string]string{
-		"--nmae x":          "unknown flag --nmae\ntoy: hint: did you mean --name?",
+		"--nam x":           "unknown flag --nam\ntoy: hint: did you mean --name?",
 		"a -z":              "unknown flag -z",
 		"--on false":        "--on takes its value with an equals sign\ntoy: hint: write --on=false",
 		"--name":            "--name needs a value\ntoy: hint: write --name=VALUE, or --name= to leave it unset",

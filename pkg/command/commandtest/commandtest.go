@@ -8,13 +8,11 @@ package commandtest
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,7 +26,7 @@ import (
 
 // Script is how the scripts of a command run.
 type Script struct {
-	Page     string // the command's page in docs, for the command "documented"
+	Name     string // of the command; docs/NAME.md is its page
 	Registry string // the name of $REGISTRY there, by default ghcr.io
 	Setup    func(*testscript.Env) error
 	Cmds     map[string]func(*testscript.TestScript, bool, []string)
@@ -50,17 +48,21 @@ type worldKey struct{}
 // Run runs all scripts in testdata/script.
 func Run(t *testing.T, s Script) {
 	t.Helper()
-	cmds := map[string]func(*testscript.TestScript, bool, []string){
-		"push": push, "exits": exits, "fault": fault, "envsubst": envsubst,
-		"valid":      func(ts *testscript.TestScript, _ bool, args []string) { valid(ts, filepath.Dir(s.Page), args) },
-		"documented": func(ts *testscript.TestScript, _ bool, _ []string) { documented(ts, s) },
+	if s.Registry == "" {
+		s.Registry = "ghcr.io"
 	}
-	maps.Copy(cmds, s.Cmds)
-	page, err := filepath.Abs(filepath.Join("..", "..", "docs", s.Page))
+	docs, err := filepath.Abs(filepath.Join("..", "..", "docs"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Page = page
+	pages := &pages{script: s, docs: docs}
+	t.Cleanup(func() { pages.check(t) })
+	cmds := map[string]func(*testscript.TestScript, bool, []string){
+		"push": push, "exits": exits, "fault": fault, "envsubst": envsubst,
+		"valid":      func(ts *testscript.TestScript, _ bool, args []string) { valid(ts, docs, args) },
+		"documented": func(ts *testscript.TestScript, _ bool, _ []string) { pages.documented(ts) },
+	}
+	maps.Copy(cmds, s.Cmds)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -191,32 +193,4 @@ func valid(ts *testscript.TestScript, docs string, args []string) {
 	if err := schema.Validate(value); err != nil {
 		ts.Fatalf("%s: %#v", args[1], err)
 	}
-}
-
-var (
-	spaces = regexp.MustCompile(` {2,}`)
-	times  = regexp.MustCompile(`(for=|after |in )[0-9.]+(µs|ms|s)\b`)
-)
-
-// documented wants the last run of exits, the command and its whole output, to
-// stand in the command's page or in the README.
-func documented(ts *testscript.TestScript, s Script) {
-	w := the(ts)
-	if s.Registry == "" {
-		s.Registry = "ghcr.io"
-	}
-	want := strings.NewReplacer(ts.Getenv("REGISTRY"), s.Registry, ts.Getenv("OLD_REGISTRY"), "docker.io").Replace(w.last)
-	if s.Replace != nil {
-		want = s.Replace(ts, want)
-	}
-	want = times.ReplaceAllString(want, "${1}1s")
-	for _, page := range []string{s.Page, filepath.Join(filepath.Dir(s.Page), "..", "README.md")} {
-		text, err := os.ReadFile(page)
-		ts.Check(err)
-		// Columns are as wide as the names of the test's registries.
-		if strings.Contains(spaces.ReplaceAllString(string(text), "  "), spaces.ReplaceAllString(want, "  ")) {
-			return
-		}
-	}
-	ts.Fatalf("neither README.md nor %s holds:\n%s", filepath.Base(s.Page), fmt.Sprint(want))
 }
