@@ -15,7 +15,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/registry"
@@ -24,19 +23,9 @@ import (
 // Registry is an in-memory registry. It is an http.Handler and safe for
 // concurrent use.
 type Registry struct {
+	Faults
+
 	next http.Handler
-
-	mu       sync.Mutex
-	faults   []*Fault
-	requests []string
-}
-
-// Fault answers requests instead of the registry.
-type Fault struct {
-	Method string // "" for any
-	Path   string // a part of the path, "" for any
-	Times  int    // how often it strikes; 0 means always
-	Answer http.HandlerFunc
 }
 
 // New returns an empty registry, with the referrers API or without.
@@ -45,52 +34,8 @@ func New(referrers bool) *Registry {
 	return &Registry{next: conforming{registry.New(quiet, registry.WithReferrersSupport(referrers)), referrers}}
 }
 
-// Inject adds a fault. The first one that matches a request answers it.
-func (r *Registry) Inject(f Fault) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.faults = append(r.faults, &f)
-}
-
-// Heal removes all faults.
-func (r *Registry) Heal() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.faults = nil
-}
-
-// Requests lists what was asked since the last call, as "METHOD path".
-func (r *Registry) Requests() []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	asked := r.requests
-	r.requests = nil
-	return asked
-}
-
 func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	if answer := r.strike(req); answer != nil {
-		answer(w, req)
-		return
-	}
-	r.next.ServeHTTP(w, req)
-}
-
-func (r *Registry) strike(req *http.Request) http.HandlerFunc {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.requests = append(r.requests, req.Method+" "+req.URL.Path)
-	for i, f := range r.faults {
-		if f.Method != "" && f.Method != req.Method || !strings.Contains(req.URL.Path, f.Path) {
-			continue
-		}
-		if f.Times == 1 {
-			r.faults = append(r.faults[:i], r.faults[i+1:]...)
-		}
-		f.Times--
-		return f.Answer
-	}
-	return nil
+	r.Front(r.next).ServeHTTP(w, req)
 }
 
 // Start serves the registry on a free port of the loopback address and returns its
