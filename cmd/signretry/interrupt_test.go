@@ -19,14 +19,22 @@ import (
 	"github.com/LerianStudio/pushguard/pkg/signing/signingtest"
 )
 
-// Ctrl-C while a service does not answer: back in under a second, 130, and the
-// record holds what was published.
+// Ctrl-C while a service does not answer: back in under a second, 130; kill -9:
+// gone. Either way the record parses and holds what was published.
 func TestInterrupt(t *testing.T) {
 	t.Parallel()
 	binary := build(t)
-	for name, hang := range map[string]func(*signingtest.Sigstore) *signingtest.Route{
-		"certificate": func(s *signingtest.Sigstore) *signingtest.Route { return &s.Fulcio.Route },
-		"log":         func(s *signingtest.Sigstore) *signingtest.Route { return &s.Rekor.Create },
+	certificate := func(s *signingtest.Sigstore) *signingtest.Route { return &s.Fulcio.Route }
+	log := func(s *signingtest.Sigstore) *signingtest.Route { return &s.Rekor.Create }
+	for name, test := range map[string]struct {
+		hang   func(*signingtest.Sigstore) *signingtest.Route
+		signal os.Signal
+		code   int
+	}{
+		"certificate":         {certificate, os.Interrupt, 128 + int(syscall.SIGINT)},
+		"log":                 {log, os.Interrupt, 128 + int(syscall.SIGINT)},
+		"certificate, killed": {certificate, os.Kill, -1},
+		"log, killed":         {log, os.Kill, -1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -55,7 +63,7 @@ func TestInterrupt(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			route := hang(s)
+			route := test.hang(s)
 			route.Fail(-1, signingtest.Fault{Hang: true})
 
 			cmd := exec.CommandContext(t.Context(), binary, "--metadata", path("metadata.json"), "--record", path("run.json"),
@@ -66,15 +74,15 @@ func TestInterrupt(t *testing.T) {
 			}
 			waitFor(t, func() bool { return route.Requests() > 0 })
 			start := time.Now()
-			if err := cmd.Process.Signal(os.Interrupt); err != nil {
+			if err := cmd.Process.Signal(test.signal); err != nil {
 				t.Fatal(err)
 			}
 			_ = cmd.Wait()
 			if took := time.Since(start); took > time.Second {
 				t.Errorf("ended %s after the signal, want less than a second", took)
 			}
-			if code := cmd.ProcessState.ExitCode(); code != 128+int(syscall.SIGINT) {
-				t.Errorf("exit code %d, want 130", code)
+			if code := cmd.ProcessState.ExitCode(); code != test.code {
+				t.Errorf("exit code %d, want %d", code, test.code)
 			}
 			r, err := record.Load(path("run.json"))
 			if err != nil {
