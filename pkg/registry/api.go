@@ -109,7 +109,7 @@ func (c *Client) send(ctx context.Context, q call) (answer, error) {
 	req.Header.Set("User-Agent", c.agent)
 	maps.Copy(req.Header, q.header)
 	client := http.Client{
-		Transport: c.recorder.next, Timeout: c.client.Timeout,
+		Transport: c.transport, Timeout: c.timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	resp, err := client.Do(req)

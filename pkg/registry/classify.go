@@ -54,10 +54,10 @@ func (c *Client) failure(ctx context.Context, op string, ref Reference, t *trace
 	if !ok {
 		a.err = err // regclient refused before any request
 	}
-	if a.status == http.StatusUnauthorized {
-		if token, failed := c.recorder.tokenFailure(ref.Repository); failed {
-			a, e.AtTokens = token, true
-		}
+	seen := a.header
+	token, asked := c.host(ref).token(ref.Repository)
+	if a.status == http.StatusUnauthorized && asked && token.failed {
+		a, e.AtTokens = token.answer, true
 	}
 	e.Status = a.status
 	if a.header != nil {
@@ -69,6 +69,13 @@ func (c *Client) failure(ctx context.Context, op string, ref Reference, t *trace
 	}
 	e.Code, e.Message = registryError(a)
 	e.Kind = kind(a, e.Code, e.Message)
+	if e.Kind == KindNotFound && e.Code == "NAME_UNKNOWN" && asked && token.anonymous {
+		// Those who may not see a repository are told the same.
+		e.Kind = KindAuth
+	}
+	if e.Kind == KindAuth {
+		e.Next = missingRight(ref, seen, a.header)
+	}
 	return e
 }
 

@@ -30,15 +30,25 @@ const concurrency = 16
 // Client makes requests to any number of registries, with docker's logins and
 // credential helpers. It is safe for concurrent use. No method retries.
 type Client struct {
-	recorder *recorder
-	client   http.Client
-	agent    string
-	log      *slog.Logger
-	logins   []config.Host
-	hub      *Hub
+	transport http.RoundTripper
+	timeout   time.Duration
+	// base ends token requests, which regclient makes without the caller's context.
+	base   context.Context //nolint:containedctx // see above
+	agent  string
+	log    *slog.Logger
+	logins []config.Host
+	hub    *Hub
 
 	mu    sync.Mutex
-	hosts map[string]*regclient.RegClient // by registry: one that fails must not slow the others
+	hosts map[string]*host // by registry: one that fails must not slow the others
+	pulls map[string]Pulls // by registry
+}
+
+// host is what talks to one registry.
+type host struct {
+	*recorder
+
+	rc *regclient.RegClient
 }
 
 // New returns a client. base bounds the requests for tokens, which have no
@@ -61,14 +71,15 @@ func New(base context.Context, o Options) (*Client, error) {
 	if o.Transport == nil {
 		o.Transport = newTransport()
 	}
-	r := &recorder{next: o.Transport, base: base, tokens: map[string]answer{}}
 	c := &Client{
-		recorder: r,
-		client:   http.Client{Transport: r, Timeout: o.Timeout},
-		agent:    o.UserAgent,
-		log:      o.Log,
-		logins:   logins,
-		hosts:    map[string]*regclient.RegClient{},
+		transport: o.Transport,
+		timeout:   o.Timeout,
+		base:      base,
+		agent:     o.UserAgent,
+		log:       o.Log,
+		logins:    logins,
+		hosts:     map[string]*host{},
+		pulls:     map[string]Pulls{},
 	}
 	c.hub = newHub(c)
 	return c, nil
@@ -86,27 +97,28 @@ func newTransport() http.RoundTripper {
 }
 
 // host returns the client of ref's registry.
-func (c *Client) host(ref Reference) *regclient.RegClient {
+func (c *Client) host(ref Reference) *host {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if rc := c.hosts[ref.Registry]; rc != nil {
-		return rc
+	if h := c.hosts[ref.Registry]; h != nil {
+		return h
 	}
-	host := *config.HostNewName(ref.Registry)
+	settings := *config.HostNewName(ref.Registry)
 	for _, login := range c.logins {
-		if login.Name == host.Name {
-			host = login
+		if login.Name == settings.Name {
+			settings = login
 		}
 	}
-	host.Mirrors = nil // a mirror's answer can be stale
-	host.RepoAuth = true
-	host.ReqConcurrent = concurrency
+	settings.Mirrors = nil // a mirror's answer can be stale
+	settings.RepoAuth = true
+	settings.ReqConcurrent = concurrency
 	if ref.loopback() {
-		host.TLS = config.TLSDisabled
+		settings.TLS = config.TLSDisabled
 	}
-	client := c.client
-	rc := regclient.New(
-		regclient.WithConfigHost(host),
+	h := &host{recorder: &recorder{next: c.transport, base: c.base, tokens: map[string]token{}, logins: map[string]*login{}}}
+	client := http.Client{Transport: h.recorder, Timeout: c.timeout}
+	h.rc = regclient.New(
+		regclient.WithConfigHost(settings),
 		regclient.WithUserAgent(c.agent),
 		regclient.WithRegOpts(
 			reg.WithHTTPClient(&client),
@@ -116,8 +128,8 @@ func (c *Client) host(ref Reference) *regclient.RegClient {
 			reg.WithBlobSize(-1, -1), // no chunks: one PUT a blob
 		),
 	)
-	c.hosts[ref.Registry] = rc
-	return rc
+	c.hosts[ref.Registry] = h
+	return h
 }
 
 // forget drops what was learnt of ref's registry. regclient keeps it in mind that
@@ -132,9 +144,20 @@ func (c *Client) forget(ref Reference) {
 func (c *Client) do(ctx context.Context, op string, ref Reference, f func(context.Context, *regclient.RegClient) error) error {
 	t := &trace{}
 	start := time.Now()
-	err := f(context.WithValue(ctx, traceKey{}, t), c.host(ref))
+	err := f(context.WithValue(ctx, traceKey{}, t), c.host(ref).rc)
 	for _, a := range t.answers {
-		c.log.DebugContext(ctx, "request", "method", a.method, "registry", ref.Registry, "path", a.path, "status", a.status)
+		p, limited := pullsLeft(ref.Registry, a.header)
+		if limited {
+			c.note(p)
+		}
+		if !c.log.Enabled(ctx, slog.LevelDebug) {
+			continue
+		}
+		args := []any{"method", a.method, "registry", ref.Registry, "path", a.path, "status", a.status}
+		if limited {
+			args = append(args, "pulls_left", p.String())
+		}
+		c.log.DebugContext(ctx, "request", args...)
 	}
 	if err == nil {
 		return nil

@@ -184,12 +184,14 @@ func TestHub_deleteTag(t *testing.T) {
 			login: "bot:pat", tag: "1", fault: registrytest.Text(500, "application/json", `{"message":"unexpected status: 401 UNAUTHORIZED, Action:delete"}`),
 			want: verdict{Kind: registry.KindAuth, Status: 500, Message: "unexpected status: 401 UNAUTHORIZED, Action:delete"}, hint: "Read, Write, Delete",
 		},
-		"500":          {login: "bot:pat", tag: "1", fault: registrytest.Text(500, "application/json", `{"message":"internal error"}`), want: verdict{Kind: registry.KindOutage, Status: 500, Message: "internal error", Transient: true}},
-		"405":          {login: "bot:pat", tag: "1", fault: registrytest.Text(405, "application/json", `{"detail":"Method \"DELETE\" not allowed."}`), want: verdict{Kind: registry.KindUnsupported, Status: 405, Message: `Method "DELETE" not allowed.`}},
-		"rate limit":   {login: "bot:pat", tag: "1", fault: registrytest.With("X-Retry-After", inAMinute, registrytest.Text(429, "application/json", `{"detail":"Rate limit exceeded","error":false}`)), want: verdict{Kind: registry.KindRateLimit, Status: 429, Message: "Rate limit exceeded", Wait: time.Minute, Transient: true}},
-		"portal":       {login: "bot:pat", tag: "1", fault: registrytest.Text(404, "text/html", "<html>"), want: verdict{Kind: registry.KindNotARegistry, Status: 404, Message: "an HTML page"}},
-		"reset":        {login: "bot:pat", tag: "1", fault: registrytest.Reset, want: verdict{Kind: registry.KindOutage, Message: "EOF", Transient: true}},
-		"redirect":     {login: "bot:pat", tag: "1", fault: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://elsewhere.example/", http.StatusFound) }, want: verdict{Kind: registry.KindNotARegistry, Status: 302}},
+		"500":        {login: "bot:pat", tag: "1", fault: registrytest.Text(500, "application/json", `{"message":"internal error"}`), want: verdict{Kind: registry.KindOutage, Status: 500, Message: "internal error", Transient: true}},
+		"405":        {login: "bot:pat", tag: "1", fault: registrytest.Text(405, "application/json", `{"detail":"Method \"DELETE\" not allowed."}`), want: verdict{Kind: registry.KindUnsupported, Status: 405, Message: `Method "DELETE" not allowed.`}},
+		"rate limit": {login: "bot:pat", tag: "1", fault: registrytest.With("X-Retry-After", inAMinute, registrytest.Text(429, "application/json", `{"detail":"Rate limit exceeded","error":false}`)), want: verdict{Kind: registry.KindRateLimit, Status: 429, Message: "Rate limit exceeded", Wait: time.Minute, Transient: true}},
+		"portal":     {login: "bot:pat", tag: "1", fault: registrytest.Text(404, "text/html", "<html>"), want: verdict{Kind: registry.KindNotARegistry, Status: 404, Message: "an HTML page"}},
+		"reset":      {login: "bot:pat", tag: "1", fault: registrytest.Reset, want: verdict{Kind: registry.KindOutage, Message: "EOF", Transient: true}},
+		"redirect": {login: "bot:pat", tag: "1", fault: func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://elsewhere.example/", http.StatusFound)
+		}, want: verdict{Kind: registry.KindNotARegistry, Status: 302}},
 		"endless body": {login: "bot:pat", tag: "1", fault: registrytest.Text(403, "text/plain", strings.Repeat("x", 1<<20)), want: verdict{Kind: registry.KindAuth, Status: 403, Message: strings.Repeat("x", 300) + "…"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -69,14 +69,23 @@ type recorder struct {
 	base context.Context //nolint:containedctx // see above
 
 	mu     sync.Mutex
-	tokens map[string]answer // the last failure of the token service, by repository
+	tokens map[string]token  // the last request for a token, by repository
+	logins map[string]*login // by token service and Authorization header
+}
+
+// token is how a request for a token went.
+type token struct {
+	answer
+
+	failed    bool
+	anonymous bool // no login was sent
 }
 
 // RoundTrip sends one request.
 func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	t, ours := req.Context().Value(traceKey{}).(*trace)
 	if !ours {
-		return r.token(req)
+		return r.requestToken(req)
 	}
 	a := &answer{method: req.Method, path: req.URL.Path, at: time.Now()}
 	resp, err := r.next.RoundTrip(req)
@@ -97,15 +106,15 @@ func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// token sends a request for a token. Its answer is small and read here, so that
+// requestToken sends a request for a token. Its answer is small and read here, so that
 // the request's context can be bound to the client's for as long as it takes.
-func (r *recorder) token(req *http.Request) (*http.Response, error) {
+func (r *recorder) requestToken(req *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(req.Context())
 	defer cancel(nil)
 	stop := context.AfterFunc(r.base, func() { cancel(context.Cause(r.base)) }) //nolint:contextcheck // it ends what the caller's cannot
 	defer stop()
 	a := answer{method: req.Method, path: req.URL.Path, at: time.Now()}
-	resp, err := r.next.RoundTrip(req.WithContext(ctx))
+	resp, err := r.login(req).send(req.WithContext(ctx), r.next)
 	if err == nil {
 		a.status, a.header = resp.StatusCode, resp.Header.Clone()
 		resp.Header.Del("Retry-After")
@@ -118,12 +127,10 @@ func (r *recorder) token(req *http.Request) (*http.Response, error) {
 	a.err = err
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, repository := range repositories(req) {
-		if err == nil && resp.StatusCode == http.StatusOK && bytes.Contains(a.body, []byte("token")) {
-			delete(r.tokens, repository)
-		} else {
-			r.tokens[repository] = a
-		}
+	repositories, anonymous := wanted(req)
+	for _, repository := range repositories {
+		good := err == nil && resp.StatusCode == http.StatusOK && bytes.Contains(a.body, []byte("token"))
+		r.tokens[repository] = token{a, !good, anonymous}
 	}
 	if err != nil {
 		return nil, err
@@ -131,34 +138,35 @@ func (r *recorder) token(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// tokenFailure is how the last token request for a repository failed, if it did.
-func (r *recorder) tokenFailure(repository string) (answer, bool) {
+// token is how the last request for a repository's token went, if there was one.
+func (r *recorder) token(repository string) (token, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	a, ok := r.tokens[repository]
-	return a, ok
+	t, ok := r.tokens[repository]
+	return t, ok
 }
 
-// repositories reads them off a token request's scopes ("repository:org/app:pull"),
-// which are in the query of a GET and in the form of a POST
-// (distribution, docs/spec/auth/token.md and oauth.md).
-func repositories(req *http.Request) []string {
+// wanted reads repositories off a token request's scopes ("repository:org/app:pull"),
+// which are in the query of a GET and in the form of a POST, and whether it comes
+// without a login (distribution, docs/spec/auth/token.md and oauth.md).
+func wanted(req *http.Request) (repositories []string, anonymous bool) {
 	scopes := req.URL.Query()["scope"]
+	anonymous = req.Header.Get("Authorization") == ""
 	if req.GetBody != nil {
 		if body, err := req.GetBody(); err == nil {
 			form := http.Request{Method: http.MethodPost, Header: req.Header, Body: body}
 			if form.ParseForm() == nil {
 				scopes = append(scopes, strings.Fields(form.PostForm.Get("scope"))...)
+				anonymous = anonymous && form.PostForm.Get("password")+form.PostForm.Get("refresh_token") == ""
 			}
 		}
 	}
-	var found []string
 	for _, scope := range scopes {
 		if parts := strings.Split(scope, ":"); len(parts) == 3 && parts[0] == "repository" {
-			found = append(found, parts[1])
+			repositories = append(repositories, parts[1])
 		}
 	}
-	return found
+	return repositories, anonymous
 }
 
 var errTooLarge = errors.New("the answer is larger than 8 MiB")
