@@ -4,9 +4,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/LerianStudio/pushguard/pkg/cleanup"
@@ -23,6 +25,9 @@ type options struct {
 	anyRun        bool
 	acceptLabel   bool
 	publishedOnly string // --published-digest
+	yes           bool
+	detach        bool
+	prune         bool
 }
 
 func newTool() *command.Tool {
@@ -54,6 +59,13 @@ func newTool() *command.Tool {
 				Usage:       "without a record: the tags in the arguments were absent before and are now `DIGEST`",
 				Destination: &o.publishedOnly,
 			},
+			&cli.BoolFlag{Name: "yes", Usage: "without a record: do not ask before --delete acts", Destination: &o.yes, DisableDefaultText: true},
+			&cli.BoolFlag{
+				Name:        "detach",
+				Usage:       "on GHCR, where a version has other tags: move our tag off it, through an empty image that is public for seconds",
+				Destination: &o.detach, DisableDefaultText: true,
+			},
+			&cli.BoolFlag{Name: "prune", Usage: "on Docker Hub and GHCR, delete the untagged parts of a deleted image as well", Destination: &o.prune, DisableDefaultText: true},
 		},
 	}
 	tool.Run = func(ctx context.Context, env *command.Env, args []string) error {
@@ -69,29 +81,31 @@ func run(ctx context.Context, env *command.Env, common *command.Common, o *optio
 	}
 	budget, cancel := retry.WithBudget(ctx, common.MaxElapsed)
 	defer cancel()
-	client, err := registry.New(budget, registry.Options{Timeout: common.Timeout, Log: env.Log})
-	if err != nil {
-		return command.Exit(command.ExitUsage, err)
-	}
 	policy := common.Policy()
 	policy.OnWait = func(w retry.Wait) {
 		env.Log.Info("waiting to try again", "for", w.Delay.Round(time.Millisecond), "after", w.Err)
 	}
-	steps := cleanup.Planner{Registry: client, Policy: policy, Commit: in.commit}.Plan(budget, in.claims)
+	cleaner, err := newCleaner(budget, env, common, o)
+	if err != nil {
+		return command.Exit(command.ExitUsage, err)
+	}
+	cleaner.Policy, cleaner.Commit = policy, in.commit
+	steps := cleaner.Plan(budget, in.claims)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	if !o.delete {
-		return planned(env, common, in, steps)
+		return planned(env, common, o, in, steps)
+	}
+	if err := confirm(ctx, env, o, in, steps); err != nil {
+		return err
 	}
 	var saving error
-	actor := cleanup.Actor{Registry: client, Policy: policy, OnReport: func(r cleanup.Report) {
-		if r.Outcome == cleanup.Done {
-			env.Log.Info(map[cleanup.Action]string{cleanup.Delete: "deleted", cleanup.Restore: "restored"}[r.Action], "ref", r.Claim.Ref)
-		}
+	cleaner.OnReport = func(r cleanup.Report) {
+		logDone(env, r)
 		saving = errors.Join(saving, in.note(r))
-	}}
-	reports := actor.Run(budget, steps)
+	}
+	reports := cleaner.Run(budget, steps)
 	err = errors.Join(saving, answer(env, common, in, reports, true))
 	if ctx.Err() != nil {
 		return errors.Join(context.Cause(ctx), err)
@@ -99,10 +113,44 @@ func run(ctx context.Context, env *command.Env, common *command.Common, o *optio
 	return errors.Join(err, conclude(env, common, o, reports))
 }
 
+func newCleaner(ctx context.Context, env *command.Env, common *command.Common, o *options) (cleanup.Cleaner, error) {
+	client, err := registry.New(ctx, registry.Options{Timeout: common.Timeout, Log: env.Log})
+	if err != nil {
+		return cleanup.Cleaner{}, err
+	}
+	packages, err := registry.NewPackages(client, registry.PackagesOptions{
+		URL: env.Getenv("GITHUB_API_URL"), Token: cmp.Or(env.Getenv("GITHUB_TOKEN"), env.Getenv("GH_TOKEN")),
+	})
+	if err != nil {
+		return cleanup.Cleaner{}, err
+	}
+	return cleanup.Cleaner{Registry: client, Hub: client.Hub(), Packages: packages, Detach: o.detach, Prune: o.prune}, nil
+}
+
+// logDone says what was changed.
+func logDone(env *command.Env, r cleanup.Report) {
+	if r.Outcome != cleanup.Done {
+		return
+	}
+	ref := r.Claim.Ref
+	switch {
+	case r.Part == cleanup.Signatures:
+		env.Log.Info("deleted signatures and attestations", "image", ref, "number", strings.TrimSuffix(r.Detail, " removed"))
+	case r.Part == cleanup.Children:
+		env.Log.Info("deleted untagged parts", "image", ref, "number", strings.TrimSuffix(r.Detail, " removed"))
+	case r.Action == cleanup.Restore:
+		env.Log.Info("restored", "ref", ref)
+	case r.Undo != "":
+		env.Log.Info("deleted", "ref", ref, "restore", r.Undo)
+	default:
+		env.Log.Info("deleted", "ref", ref)
+	}
+}
+
 // planned answers with the plan alone.
-func planned(env *command.Env, common *command.Common, in *input, steps []cleanup.Step) error {
+func planned(env *command.Env, common *command.Common, o *options, in *input, steps []cleanup.Step) error {
 	reports := make([]cleanup.Report, len(steps))
-	todo := false
+	todo, blocked := false, false
 	var failures []error
 	for i, s := range steps {
 		reports[i] = cleanup.Report{Step: s, Outcome: cleanup.Planned, At: time.Now().UTC()}
@@ -110,6 +158,9 @@ func planned(env *command.Env, common *command.Common, in *input, steps []cleanu
 		case s.Err != nil:
 			reports[i].Outcome = cleanup.Failed
 			failures = append(failures, s.Err)
+		case s.Refusal != nil:
+			reports[i].Outcome, reports[i].Detail, reports[i].ByHand = cleanup.Blocked, s.Refusal.Reason, s.Refusal.ByHand
+			blocked = true
 		case s.Action == cleanup.Keep:
 			reports[i].Outcome = cleanup.Kept
 		default:
@@ -125,6 +176,9 @@ func planned(env *command.Env, common *command.Common, in *input, steps []cleanu
 	if len(failures) > 0 {
 		return command.Exit(command.ExitOutage, errors.Join(failures...))
 	}
+	if blocked {
+		return conclude(env, common, o, reports)
+	}
 	return nil
 }
 
@@ -136,7 +190,7 @@ func conclude(env *command.Env, common *command.Common, o *options, reports []cl
 		switch r.Outcome {
 		case cleanup.Blocked:
 			blocked++
-			env.Warn(fmt.Sprintf("%s could not be undone: %s", r.Claim.Ref, r.Detail), "digest", r.Now)
+			env.Warn(fmt.Sprintf("%s %s: %s", r.Claim.Ref, notUndone(r), r.Detail), "digest", r.Now)
 			if !common.Quiet {
 				env.Hint("by hand: " + r.ByHand)
 			}
@@ -156,6 +210,16 @@ func conclude(env *command.Env, common *command.Common, o *options, reports []cl
 		return command.Exit(command.ExitRefused, fmt.Errorf("%d of %d could not be undone", blocked, len(reports)))
 	}
 	return nil
+}
+
+func notUndone(r cleanup.Report) string {
+	switch r.Part {
+	case cleanup.Signatures:
+		return "still has signatures or attestations"
+	case cleanup.Children:
+		return "still has untagged parts"
+	}
+	return "could not be undone"
 }
 
 func again(failures []error) error {

@@ -24,6 +24,7 @@ type result struct {
 
 type tagResult struct {
 	Ref     string `json:"ref"`
+	Part    string `json:"part,omitempty"`
 	Now     string `json:"now"`
 	Action  string `json:"action"`
 	Outcome string `json:"outcome"`
@@ -31,6 +32,7 @@ type tagResult struct {
 	Reason  string `json:"reason"`
 	Detail  string `json:"detail,omitempty"`
 	ByHand  string `json:"by_hand,omitempty"`
+	Undo    string `json:"undo,omitempty"`
 }
 
 // answer reports on stdout and in the step's outputs and summary.
@@ -41,10 +43,12 @@ func answer(env *command.Env, common *command.Common, in *input, reports []clean
 	for _, rep := range reports {
 		one := tagResult{
 			Ref: rep.Claim.Ref.String(), Now: rep.Now, Action: string(rep.Action), Outcome: string(rep.Outcome),
-			Proof: rep.Proof, Reason: rep.Reason, Detail: rep.Detail, ByHand: rep.ByHand,
+			Part: string(rep.Part), Proof: rep.Proof, Reason: rep.Reason, Detail: rep.Detail, ByHand: rep.ByHand, Undo: rep.Undo,
 		}
 		r.Tags = append(r.Tags, one)
-		lists[rep.Outcome] = append(lists[rep.Outcome], one.Ref)
+		if rep.Part == "" {
+			lists[rep.Outcome] = append(lists[rep.Outcome], one.Ref)
+		}
 		reason := one.Reason
 		if one.Detail != "" && one.Detail != one.Reason {
 			reason += "; " + one.Detail
@@ -78,12 +82,15 @@ func answer(env *command.Env, common *command.Common, in *input, reports []clean
 	return err
 }
 
-// remedies lists in Markdown what is left to do by hand.
+// remedies lists in Markdown what is left to do by hand, and how to go back.
 func remedies(tags []tagResult) string {
 	var b strings.Builder
 	for _, t := range tags {
 		if t.ByHand != "" {
 			fmt.Fprintf(&b, "\nBy hand, for %s: %s\n", actions.Cell(t.Ref), actions.Cell(t.ByHand))
+		}
+		if t.Undo != "" {
+			fmt.Fprintf(&b, "\nWithin 30 days %s is brought back by: %s\n", actions.Cell(t.Ref), actions.Cell(t.Undo))
 		}
 	}
 	return b.String()

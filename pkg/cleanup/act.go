@@ -6,7 +6,6 @@ package cleanup
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -18,60 +17,68 @@ import (
 // that is half restored is worse than a second of waiting.
 const grace = 8 * time.Second
 
-// Actor carries out a plan.
-type Actor struct {
-	Registry Registry
-	Policy   retry.Policy
-	// OnReport, if set, is told of each step as it ends, before the next begins.
-	OnReport func(Report)
+// run is what one Run remembers.
+type run struct {
+	Cleaner
+
+	plan     []Step
+	reports  []Report
+	versions map[int64]string                // GHCR's that were deleted, with the command that restores each
+	children map[registry.Reference][]string // of deleted indexes, when they are to be pruned
+	// By repository, once the tags are done.
+	tags    map[string][]string
+	reached map[string]*reach
 }
 
 // Run carries out steps: first what is restored, so that its image may lose the
-// last tag that is not ours, then what is deleted, then the signatures of images
-// that have no tag left. It stops before the next act when ctx ends; the act at
-// hand is finished. The reports are in the order of the acts.
-func (a Actor) Run(ctx context.Context, steps []Step) []Report {
-	var reports []Report
-	tell := func(r Report) {
-		r.At = time.Now().UTC()
-		reports = append(reports, r)
-		if a.OnReport != nil {
-			a.OnReport(r)
-		}
-	}
+// last tag that is not ours, then what is deleted, then what hangs on images that
+// have no tag left. It stops before the next act when ctx ends; the act at hand is
+// finished. The reports are in the order of the acts.
+func (c Cleaner) Run(ctx context.Context, steps []Step) []Report {
+	r := &run{Cleaner: c, plan: steps, versions: map[int64]string{}, children: map[registry.Reference][]string{}, tags: map[string][]string{}, reached: map[string]*reach{}}
 	for _, action := range []Action{Keep, Restore, Delete} {
 		for _, s := range steps {
 			if s.Action != action {
 				continue
 			}
 			if ctx.Err() != nil && action != Keep {
-				return reports
+				return r.reports
 			}
-			tell(a.act(ctx, s, steps))
+			r.tell(r.act(ctx, s))
 		}
 	}
-	for _, image := range a.deleted(reports) {
+	for _, image := range r.untagged() {
 		if ctx.Err() != nil {
-			return reports
+			return r.reports
 		}
-		if r, found := a.sweep(ctx, image); found {
-			tell(r)
-		}
+		r.sweep(ctx, image)
 	}
-	return reports
+	return r.reports
+}
+
+func (r *run) tell(report Report) {
+	report.At = time.Now().UTC()
+	r.reports = append(r.reports, report)
+	if r.OnReport != nil {
+		r.OnReport(report)
+	}
 }
 
 // act carries out one step; its context outlives an interrupt by a grace.
-func (a Actor) act(ctx context.Context, s Step, plan []Step) Report {
+func (r *run) act(ctx context.Context, s Step) Report {
 	ctx, cancel := finishing(ctx)
 	defer cancel()
 	switch {
 	case s.Err != nil:
 		return Report{Step: s, Outcome: Failed, Detail: s.Reason}
+	case s.Refusal != nil:
+		return blocked(s, s.Refusal.Reason, s.Refusal.ByHand)
 	case s.Action == Restore:
-		return a.restore(ctx, s)
+		return r.restore(ctx, s)
+	case s.Action == Delete && s.Claim.Ref.Registry == registry.GHCR && r.Packages != nil:
+		return r.deleteOnGHCR(ctx, s)
 	case s.Action == Delete:
-		return a.delete(ctx, s, plan)
+		return r.delete(ctx, s)
 	}
 	return Report{Step: s, Outcome: Kept}
 }
@@ -96,21 +103,21 @@ func finishing(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 // restore puts the manifest from before under the tag again.
-func (a Actor) restore(ctx context.Context, s Step) Report {
+func (r *run) restore(ctx context.Context, s Step) Report {
 	ref, before := s.Claim.Ref, s.Claim.Before.Digest
-	old, err := retry.Do(ctx, a.Policy, func(ctx context.Context) (registry.Manifest, error) {
-		return a.Registry.Manifest(ctx, ref.WithDigest(before))
+	old, err := retry.Do(ctx, r.Policy, func(ctx context.Context) (registry.Manifest, error) {
+		return r.Registry.Manifest(ctx, ref.WithDigest(before))
 	})
 	if isKind(err, registry.KindNotFound) {
-		return blocked(s, "the image from before, "+before+", is gone; nothing was touched", "push it again under the tag, if somebody has it")
+		return blocked(s, "the image from before, "+before+", is gone; nothing was touched", "push it again under the tag, if somebody has it: docker push "+ref.String())
 	}
 	if err != nil {
-		return failed(s, err)
+		return refused(s, err)
 	}
 	tries := 0
-	outcome, err := retry.Do(ctx, a.Policy, func(ctx context.Context) (Report, error) {
+	outcome, err := retry.Do(ctx, r.Policy, func(ctx context.Context) (Report, error) {
 		tries++
-		now, err := a.look(ctx, ref)
+		now, err := r.look(ctx, ref)
 		switch {
 		case err != nil:
 			return Report{}, err
@@ -121,14 +128,14 @@ func (a Actor) restore(ctx context.Context, s Step) Report {
 		case now != s.Now:
 			return moved(s, now), nil
 		}
-		if err := a.Registry.PutManifest(ctx, ref, old.MediaType, old.Raw); err != nil {
+		if err := r.Registry.PutManifest(ctx, ref, old.MediaType, old.Raw); err != nil {
 			return Report{}, err
 		}
-		if now, err = a.look(ctx, ref); err != nil {
+		if now, err = r.look(ctx, ref); err != nil {
 			return Report{}, err
 		}
 		if now != before {
-			return blocked(s, "the registry took the image from before, but the tag is "+now, byHand(ref, s)), nil
+			return blocked(s, "the registry took the image from before, but the tag is "+now, byHand(s)), nil
 		}
 		return Report{Step: s, Outcome: Done}, nil
 	})
@@ -136,77 +143,6 @@ func (a Actor) restore(ctx context.Context, s Step) Report {
 		return refused(s, err)
 	}
 	return outcome
-}
-
-// delete removes one tag: by tag, or by digest where the registry does not offer
-// that and nothing that must be kept has the digest.
-func (a Actor) delete(ctx context.Context, s Step, plan []Step) Report {
-	ref := s.Claim.Ref
-	tries := 0
-	outcome, err := retry.Do(ctx, a.Policy, func(ctx context.Context) (Report, error) {
-		tries++
-		now, err := a.look(ctx, ref)
-		switch {
-		case err != nil:
-			return Report{}, err
-		case now == "" && tries == 1:
-			return Report{Step: s, Outcome: Gone, Detail: "it is no longer there"}, nil
-		case now == "": // the answer to the last DELETE was lost
-			return Report{Step: s, Outcome: Done}, nil
-		case now != s.Now:
-			return moved(s, now), nil
-		}
-		err = a.Registry.DeleteTag(ctx, ref)
-		if isKind(err, registry.KindUnsupported) {
-			err = a.deleteDigest(ctx, s, plan, err)
-		}
-		if err != nil && !isKind(err, registry.KindNotFound) {
-			return Report{}, err
-		}
-		if now, err = a.look(ctx, ref); err != nil {
-			return Report{}, err
-		}
-		if now != "" {
-			return blocked(s, "the registry accepted the deletion, but the tag is still there", byHand(ref, s)), nil
-		}
-		return Report{Step: s, Outcome: Done}, nil
-	})
-	if err != nil {
-		return refused(s, err)
-	}
-	return outcome
-}
-
-// deleteDigest removes the manifest and with it every tag that has it. refusal is
-// why the tag alone cannot be deleted; it stays the answer when the digest is in use.
-func (a Actor) deleteDigest(ctx context.Context, s Step, plan []Step, refusal error) error {
-	var ours []string
-	for _, other := range plan {
-		if other.Action == Delete && other.Now == s.Now && other.Claim.Ref.Name() == s.Claim.Ref.Name() {
-			ours = append(ours, other.Claim.Ref.Tag)
-		}
-	}
-	users, err := a.users(ctx, s.Claim.Ref, s.Now, ours)
-	if err != nil {
-		if retry.Transient(err) {
-			return err
-		}
-		return fmt.Errorf("%w; it could be deleted by digest, but its other tags could not be listed: %w", refusal, err)
-	}
-	if len(users) > 0 {
-		return fmt.Errorf("%w; deleting the digest would take %s with it", refusal, users[0])
-	}
-	return a.Registry.DeleteManifest(ctx, s.Claim.Ref.WithDigest(s.Now))
-}
-
-// look reads what the tag is now, "" for proven absent. It is part of an attempt
-// and does not retry.
-func (a Actor) look(ctx context.Context, ref registry.Reference) (string, error) {
-	d, err := a.Registry.Head(ctx, ref)
-	if isKind(err, registry.KindNotFound) {
-		return "", nil
-	}
-	return d.Digest, err
 }
 
 func moved(s Step, now string) Report {
@@ -220,10 +156,6 @@ func blocked(s Step, detail, remedy string) Report {
 	return Report{Step: s, Outcome: Blocked, Detail: detail, ByHand: remedy}
 }
 
-func failed(s Step, err error) Report {
-	return Report{Step: s, Outcome: Failed, Detail: reasonOf(err)}
-}
-
 // final are the refusals that no repetition changes.
 var final = []registry.Kind{registry.KindAuth, registry.KindImmutable, registry.KindUnsupported, registry.KindReferenced, registry.KindInvalid}
 
@@ -231,7 +163,7 @@ var final = []registry.Kind{registry.KindAuth, registry.KindImmutable, registry.
 func refused(s Step, err error) Report {
 	e, ok := errors.AsType[*registry.Error](err)
 	if !ok || !slices.Contains(final, e.Kind) {
-		return failed(s, err)
+		return Report{Step: s, Outcome: Failed, Detail: reasonOf(err)}
 	}
-	return blocked(s, meaning(e, err), byHand(s.Claim.Ref, s))
+	return blocked(s, meaning(e, err), remedy(s, e, err))
 }

@@ -90,9 +90,9 @@ func present(digest string) cleanup.Before { return cleanup.Before{Known: true, 
 func (w *world) undo(t *testing.T, ctx context.Context, claims ...cleanup.Claim) []string { //nolint:revive // t first reads better
 	t.Helper()
 	policy := retry.Policy{MaxAttempts: 3}
-	steps := cleanup.Planner{Registry: w.client, Policy: policy}.Plan(ctx, claims)
+	steps := cleanup.Cleaner{Registry: w.client, Policy: policy}.Plan(ctx, claims)
 	var got []string
-	cleanup.Actor{Registry: w.client, Policy: policy, OnReport: func(r cleanup.Report) {
+	cleanup.Cleaner{Registry: w.client, Policy: policy, OnReport: func(r cleanup.Report) {
 		line := fmt.Sprintf("%s: %s %s", r.Claim.Ref.Tag, r.Action, r.Outcome)
 		if r.Detail != "" {
 			line += ": " + strings.ReplaceAll(r.Detail, w.host, "HOST")
@@ -137,7 +137,7 @@ func TestPlan_proofTable(t *testing.T) {
 				w.push(t, "1.2.3", test.now)
 			}
 			claim := cleanup.Claim{Ref: w.ref(t, "1.2.3"), Before: test.before(digests), Published: digests[test.publ]}
-			steps := cleanup.Planner{Registry: w.client}.Plan(t.Context(), []cleanup.Claim{claim})
+			steps := cleanup.Cleaner{Registry: w.client}.Plan(t.Context(), []cleanup.Claim{claim})
 			if len(steps) != 1 || steps[0].Action != test.want || steps[0].Reason != test.reason || steps[0].Now != digests[test.now] {
 				t.Errorf("Plan = %+v, want %s because %q", steps, test.want, test.reason)
 			}
@@ -151,7 +151,7 @@ func TestPlan_revisionLabel(t *testing.T) {
 	w.push(t, "1.2.3", "one")
 	claim := cleanup.Claim{Ref: w.ref(t, "1.2.3"), Before: absent()}
 	for commit, want := range map[string]cleanup.Action{"": cleanup.Keep, "abc": cleanup.Keep} {
-		if got := (cleanup.Planner{Registry: w.client, Commit: commit}).Plan(t.Context(), []cleanup.Claim{claim}); got[0].Action != want || got[0].Err != nil {
+		if got := (cleanup.Cleaner{Registry: w.client, Commit: commit}).Plan(t.Context(), []cleanup.Claim{claim}); got[0].Action != want || got[0].Err != nil {
 			t.Errorf("with commit %q: %+v, want %s", commit, got[0], want)
 		}
 	}
@@ -160,7 +160,7 @@ func TestPlan_revisionLabel(t *testing.T) {
 		t.Fatal(err)
 	}
 	for commit, want := range map[string]cleanup.Action{"": cleanup.Keep, "abd": cleanup.Keep, "abc": cleanup.Delete} {
-		if got := (cleanup.Planner{Registry: w.client, Commit: commit}).Plan(t.Context(), []cleanup.Claim{claim}); got[0].Action != want || got[0].Err != nil {
+		if got := (cleanup.Cleaner{Registry: w.client, Commit: commit}).Plan(t.Context(), []cleanup.Claim{claim}); got[0].Action != want || got[0].Err != nil {
 			t.Errorf("with commit %q: %+v, want %s", commit, got[0], want)
 		}
 	}
@@ -405,9 +405,9 @@ func TestRun_movedSinceThePlan(t *testing.T) {
 	w := newWorld(t)
 	published := w.push(t, "1.2.3", "new")
 	claim := cleanup.Claim{Ref: w.ref(t, "1.2.3"), Before: absent(), Published: published}
-	steps := cleanup.Planner{Registry: w.client}.Plan(t.Context(), []cleanup.Claim{claim})
+	steps := cleanup.Cleaner{Registry: w.client}.Plan(t.Context(), []cleanup.Claim{claim})
 	theirs := w.push(t, "1.2.3", "theirs")
-	reports := cleanup.Actor{Registry: w.client}.Run(t.Context(), steps)
+	reports := cleanup.Cleaner{Registry: w.client}.Run(t.Context(), steps)
 	if len(reports) != 1 || reports[0].Outcome != cleanup.Kept || !strings.Contains(reports[0].Detail, theirs) {
 		t.Errorf("reports = %+v", reports)
 	}

@@ -10,6 +10,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"slices"
 	"time"
 
 	"github.com/LerianStudio/pushguard/pkg/registry"
@@ -27,6 +29,36 @@ type Registry interface {
 	Tags(ctx context.Context, ref registry.Reference) ([]string, error)
 	Referrers(ctx context.Context, ref registry.Reference, artifactType string) ([]registry.Descriptor, error)
 	Blob(ctx context.Context, ref registry.Reference, d registry.Descriptor, limit int64) ([]byte, error)
+}
+
+// Hub is Docker Hub's API. [registry.Hub] is one.
+type Hub interface {
+	Repository(ctx context.Context, ref registry.Reference) (registry.HubRepository, error)
+	DeleteTag(ctx context.Context, ref registry.Reference) error
+}
+
+// Packages is GitHub's packages API. [registry.Packages] is one.
+type Packages interface {
+	Versions(ctx context.Context, ref registry.Reference) iter.Seq2[registry.PackageVersion, error]
+	Version(ctx context.Context, ref registry.Reference, id int64) (registry.PackageVersion, error)
+	DeleteVersion(ctx context.Context, ref registry.Reference, id int64) error
+}
+
+// Cleaner plans and carries out. It changes a tag only with proof, see decide.
+type Cleaner struct {
+	Registry Registry
+	Hub      Hub      // for docker.io
+	Packages Packages // for ghcr.io
+	Policy   retry.Policy
+	// Commit is this run's, when the revision label of an image may stand for the
+	// proof that is missing after a push that failed half-way; "" otherwise.
+	Commit string
+	// Detach moves our tag off a GHCR version that has other tags.
+	Detach bool
+	// Prune deletes what a deleted index leaves on Docker Hub and GHCR.
+	Prune bool
+	// OnReport, if set, is told of each step as it ends, before the next begins.
+	OnReport func(Report)
 }
 
 // Claim is what a record says of one tag: the proof that an action needs.
@@ -62,7 +94,26 @@ type Step struct {
 	Reason string // why
 	// Err is set when the registry could not be asked; the action is Keep then.
 	Err error
+	// Refusal is set when it is known before trying that the registry refuses.
+	Refusal *Refusal
+	// Part is what of the image this is about, "" for the tag.
+	Part Part
+
+	version   registry.PackageVersion // GHCR's that has the tag, when it is known
+	throwAway bool                    // Now is what an interrupted detach left
 }
+
+// Refusal is why a registry does not do it, and how a person does.
+type Refusal struct{ Reason, ByHand string }
+
+// Part is what of an image is deleted besides its tag.
+type Part string
+
+// The parts.
+const (
+	Signatures Part = "signatures" // and attestations
+	Children   Part = "children"   // manifests of the platforms
+)
 
 // decide is the proof table of docs/design.md. now is "" for an absent tag; revision
 // is the tag's org.opencontainers.image.revision, "" when it is not asked for.
@@ -89,51 +140,87 @@ func decide(c Claim, now, revision, commit string) (action Action, proof, reason
 
 func shortDigest(d string) string { return d[:min(len(d), len("sha256:")+12)] }
 
-// Planner reads the state of tags.
-type Planner struct {
-	Registry Registry
-	Policy   retry.Policy
-	// Commit is this run's, when the revision label of an image may stand for the
-	// proof that is missing after a push that failed half-way; "" otherwise.
-	Commit string
-}
-
 // Plan says for each claim what is to be done, in the order given. It changes nothing.
-func (p Planner) Plan(ctx context.Context, claims []Claim) []Step {
+func (c Cleaner) Plan(ctx context.Context, claims []Claim) []Step {
+	found := c.versionsOf(ctx, claims)
+	settings := map[string]*registry.HubRepository{}
 	steps := make([]Step, len(claims))
-	for i, c := range claims {
-		steps[i] = p.step(ctx, c)
+	for i, claim := range claims {
+		steps[i] = c.step(ctx, claim, found[claim.Ref])
+		if steps[i].Action == Delete && claim.Ref.Registry == registry.DockerHub {
+			steps[i].Refusal = c.immutable(ctx, steps[i], settings)
+		}
+	}
+	if !c.Detach {
+		refuseShared(steps)
 	}
 	return steps
 }
 
-func (p Planner) step(ctx context.Context, c Claim) Step {
-	s := Step{Claim: c}
-	now, err := p.now(ctx, c.Ref)
-	if err != nil {
-		s.Action, s.Err = Keep, err
-		s.Proof, s.Reason = "the registry could not be asked", reasonOf(err)
-		return s
+// refuseShared tells before trying of GHCR versions that have other tags.
+func refuseShared(steps []Step) {
+	undone := map[registry.Reference]bool{}
+	for _, s := range steps {
+		if s.Action != Keep {
+			undone[s.Claim.Ref] = true
+		}
 	}
-	revision := ""
-	if p.Commit != "" && c.Published == "" && now != "" {
-		revision, err = p.revision(ctx, c.Ref.WithDigest(now))
-		if err != nil {
-			s.Action, s.Now, s.Err = Keep, now, err
-			s.Proof, s.Reason = "the image's labels could not be read", reasonOf(err)
-			return s
+	for i, s := range steps {
+		others := slices.DeleteFunc(slices.Clone(s.version.Tags), func(tag string) bool { return undone[s.Claim.Ref.WithTag(tag)] })
+		if s.Action == Delete && len(others) > 0 {
+			steps[i].Refusal = shared(s, others)
+		}
+	}
+}
+
+// step plans one tag. version is GHCR's, the zero one when its API does not list
+// the tag: only a tag that has what was published is believed from there.
+func (c Cleaner) step(ctx context.Context, claim Claim, version registry.PackageVersion) Step {
+	s := Step{Claim: claim}
+	now := version.Digest
+	if now == "" || now != claim.Published {
+		var err error
+		if now, err = c.now(ctx, claim.Ref); err != nil {
+			return s.unread("the registry could not be asked", err)
 		}
 	}
 	s.Now = now
-	s.Action, s.Proof, s.Reason = decide(c, now, revision, p.Commit)
+	if version.Digest == now {
+		s.version = version
+	}
+	image, err := c.behind(ctx, s)
+	if err != nil {
+		return s.unread("the image could not be read", err)
+	}
+	revision := ""
+	if c.Commit != "" && claim.Published == "" && image != "" {
+		if revision, err = c.revision(ctx, claim.Ref.WithDigest(image)); err != nil {
+			return s.unread("the image's labels could not be read", err)
+		}
+	}
+	s.Action, s.Proof, s.Reason = decide(claim, image, revision, c.Commit)
+	if image != now {
+		s.throwAway, s.Proof = true, "an empty image that regcleanup put there, instead of what this run published"
+		if s.Action != Delete {
+			s.Action, s.Reason = Keep, "nothing proves that it is this run's"
+		}
+	}
+	return s
+}
+
+func (s Step) unread(proof string, err error) Step {
+	s.Action, s.Err, s.Proof, s.Reason = Keep, err, proof, reasonOf(err)
 	return s
 }
 
 // now is the digest that the tag has, "" when the registry proves that it has none.
-func (p Planner) now(ctx context.Context, ref registry.Reference) (string, error) {
-	d, err := retry.Do(ctx, p.Policy, func(ctx context.Context) (registry.Descriptor, error) {
-		return p.Registry.Head(ctx, ref)
-	})
+func (c Cleaner) now(ctx context.Context, ref registry.Reference) (string, error) {
+	return retry.Do(ctx, c.Policy, func(ctx context.Context) (string, error) { return c.look(ctx, ref) })
+}
+
+// look is now once. It is part of an attempt and does not retry.
+func (c Cleaner) look(ctx context.Context, ref registry.Reference) (string, error) {
+	d, err := c.Registry.Head(ctx, ref)
 	if isKind(err, registry.KindNotFound) {
 		return "", nil
 	}
@@ -162,7 +249,9 @@ type Report struct {
 	Detail string
 	// ByHand is the command or page with which a person can do what was blocked.
 	ByHand string
-	At     time.Time // UTC
+	// Undo is the command that brings back what was deleted, where there is one.
+	Undo string
+	At   time.Time // UTC
 }
 
 func isKind(err error, kind registry.Kind) bool {
@@ -176,3 +265,5 @@ func reasonOf(err error) string {
 	}
 	return err.Error()
 }
+
+func asError(err error) (*registry.Error, bool) { return errors.AsType[*registry.Error](err) }

@@ -22,14 +22,14 @@ const maxConfig = 4 << 20
 // revision reads the commit that the image ref was built from: the annotation of
 // the manifest or index, else the label of the (first platform's) image
 // configuration. It is "" when the image does not say.
-func (p Planner) revision(ctx context.Context, ref registry.Reference) (string, error) {
-	return retry.Do(ctx, p.Policy, func(ctx context.Context) (string, error) {
-		return p.revisionOf(ctx, ref, 0)
+func (c Cleaner) revision(ctx context.Context, ref registry.Reference) (string, error) {
+	return retry.Do(ctx, c.Policy, func(ctx context.Context) (string, error) {
+		return c.revisionOf(ctx, ref, 0)
 	})
 }
 
-func (p Planner) revisionOf(ctx context.Context, ref registry.Reference, depth int) (string, error) {
-	m, err := p.Registry.Manifest(ctx, ref)
+func (c Cleaner) revisionOf(ctx context.Context, ref registry.Reference, depth int) (string, error) {
+	m, err := c.Registry.Manifest(ctx, ref)
 	if err != nil {
 		return "", err
 	}
@@ -45,11 +45,11 @@ func (p Planner) revisionOf(ctx context.Context, ref registry.Reference, depth i
 	case image.Annotations[revisionKey] != "":
 		return image.Annotations[revisionKey], nil
 	case len(image.Manifests) > 0 && depth < maxDepth:
-		return p.revisionOf(ctx, ref.WithDigest(image.Manifests[0].Digest), depth+1)
+		return c.revisionOf(ctx, ref.WithDigest(image.Manifests[0].Digest), depth+1)
 	case !registry.ValidDigest(image.Config.Digest):
 		return "", nil
 	}
-	data, err := p.Registry.Blob(ctx, ref, image.Config, maxConfig)
+	data, err := c.Registry.Blob(ctx, ref, image.Config, maxConfig)
 	if err != nil {
 		return "", err
 	}

@@ -14,164 +14,219 @@ import (
 	"github.com/LerianStudio/pushguard/pkg/retry"
 )
 
-// users lists what in ref's repository needs the manifest digest: tags that have
-// it, and tags of indexes that contain it. Tags in ours do not count, nor do those
-// that hang on an image (sha256-…).
-func (a Actor) users(ctx context.Context, ref registry.Reference, digest string, ours []string) ([]string, error) {
-	tags, err := a.Registry.Tags(ctx, ref)
-	if isKind(err, registry.KindNotFound) {
-		return nil, nil
+// untagged lists the images that this run published and whose tags are undone, now
+// or by an earlier run, each once. An image that a tag had before the run is older
+// than the run, and left alone.
+func (r *run) untagged() []Step {
+	older := map[registry.Reference]bool{}
+	for _, s := range r.plan {
+		older[s.Claim.Ref.WithDigest(s.Claim.Before.Digest)] = true
 	}
-	if err != nil {
-		return nil, err
-	}
-	var users []string
-	for _, tag := range tags {
-		if slices.Contains(ours, tag) || hangs(tag) {
+	var images []Step
+	for _, report := range r.reports {
+		c := report.Claim
+		digest := c.Published
+		undone := report.Outcome == Done || report.Outcome == Gone ||
+			report.Outcome == Kept && report.Detail == "" && c.Before.Known && report.Now == c.Before.Digest
+		if report.Action == Delete && digest == "" && !report.throwAway {
+			digest = report.Now
+		}
+		image := c.Ref.WithDigest(digest)
+		if digest == "" || !undone || older[image] {
 			continue
 		}
-		needs, err := a.needs(ctx, ref.WithTag(tag), digest, 0)
-		if err != nil {
-			return nil, err
-		}
-		if needs {
-			users = append(users, ref.WithTag(tag).String())
-		}
-	}
-	return users, nil
-}
-
-// maxDepth is how far indexes of indexes are followed; deeper ones are taken to
-// need everything.
-const maxDepth = 3
-
-// needs reports whether ref is the manifest digest, or an index that contains it.
-func (a Actor) needs(ctx context.Context, ref registry.Reference, digest string, depth int) (bool, error) {
-	d, err := a.Registry.Head(ctx, ref)
-	switch {
-	case isKind(err, registry.KindNotFound):
-		return false, nil
-	case err != nil:
-		return false, err
-	case d.Digest == digest:
-		return true, nil
-	case !isIndex(d.MediaType):
-		return false, nil
-	case depth == maxDepth:
-		return true, nil
-	}
-	m, err := a.Registry.Manifest(ctx, ref.WithDigest(d.Digest))
-	if err != nil {
-		return false, err
-	}
-	var index struct {
-		Manifests []registry.Descriptor `json:"manifests"`
-	}
-	if err := json.Unmarshal(m.Raw, &index); err != nil {
-		return true, nil //nolint:nilerr // in doubt it is needed
-	}
-	for _, child := range index.Manifests {
-		if child.Digest == digest {
-			return true, nil
-		}
-		if isIndex(child.MediaType) {
-			if needs, err := a.needs(ctx, ref.WithDigest(child.Digest), digest, depth+1); needs || err != nil {
-				return needs, err
-			}
-		}
-	}
-	return false, nil
-}
-
-func isIndex(mediaType string) bool {
-	return mediaType == "application/vnd.oci.image.index.v1+json" || mediaType == "application/vnd.docker.distribution.manifest.list.v2+json"
-}
-
-// hangs reports whether a tag belongs to another image by its name: the fallback
-// tag of its referrers, or cosign's .sig, .att and .sbom.
-func hangs(tag string) bool {
-	hex, ok := strings.CutPrefix(tag, "sha256-")
-	return ok && len(hex) >= 64 && strings.Trim(hex[:64], "0123456789abcdef") == ""
-}
-
-// deleted lists the images that lost a tag, each once.
-func (a Actor) deleted(reports []Report) []Step {
-	var images []Step
-	seen := map[registry.Reference]bool{}
-	for _, r := range reports {
-		image := r.Claim.Ref.WithDigest(r.Now)
-		if r.Action == Delete && (r.Outcome == Done || r.Outcome == Gone) && !seen[image] {
-			seen[image] = true
-			images = append(images, r.Step)
-		}
+		older[image] = true
+		s := report.Step
+		s.Claim, s.Now, s.Action, s.version = Claim{Ref: image}, digest, Delete, registry.PackageVersion{}
+		s.Proof = "no tag has the image that they belong to"
+		images = append(images, s)
 	}
 	return images
 }
 
-// sweep removes the signatures and attestations of an image that no tag needs any
-// more: its referrers, and the tags that hang on it. found is false when there is
-// nothing to remove or to report.
-func (a Actor) sweep(ctx context.Context, s Step) (r Report, found bool) {
+// sweep removes what belongs to an image that no tag needs any more: its signatures
+// and attestations, and if asked for its untagged parts.
+func (r *run) sweep(ctx context.Context, s Step) {
 	ctx, cancel := finishing(ctx)
 	defer cancel()
-	image := s.Claim.Ref.WithDigest(s.Now)
-	step := Step{Claim: Claim{Ref: image}, Now: s.Now, Action: Delete, Proof: "no tag has the image that they belong to", Reason: "signatures and attestations of a deleted image"}
-	removed, err := retry.Do(ctx, a.Policy, func(ctx context.Context) (int, error) {
-		users, err := a.users(ctx, image, s.Now, nil)
-		if err != nil || len(users) > 0 {
-			return 0, err
-		}
-		return a.removeHanging(ctx, image)
+	s.Part, s.Reason = Signatures, "signatures and attestations of an image without a tag"
+	r.part(ctx, s, r.removeHanging)
+	image := s.Claim.Ref
+	if !r.Prune || image.Registry != registry.GHCR && image.Registry != registry.DockerHub {
+		return
+	}
+	s.Part, s.Reason = Children, "untagged parts of an image without a tag"
+	r.part(ctx, s, r.removeChildren)
+}
+
+func (r *run) part(ctx context.Context, s Step, remove func(context.Context, registry.Reference, *int) error) {
+	removed := 0
+	_, err := retry.Do(ctx, r.Policy, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, remove(ctx, s.Claim.Ref, &removed)
 	})
 	switch {
 	case err != nil:
-		return refused(step, err), true
-	case removed == 0:
-		return Report{}, false
+		r.tell(refused(s, err))
+	case removed > 0:
+		r.tell(Report{Step: s, Outcome: Done, Detail: fmt.Sprintf("%d removed", removed)})
 	}
-	return Report{Step: step, Outcome: Done, Detail: fmt.Sprintf("%d removed", removed)}, true
 }
 
-// removeHanging removes the image's referrers and the tags that hang on it.
-func (a Actor) removeHanging(ctx context.Context, image registry.Reference) (removed int, err error) {
-	referrers, err := a.Registry.Referrers(ctx, image, "")
-	if err != nil && !isKind(err, registry.KindNotFound) {
-		return 0, err
+// needed is what the tags of an image's repository reach, read once a run: nothing
+// of pushguard's adds a tag after the deletions.
+func (r *run) needed(ctx context.Context, image registry.Reference) (*reach, error) {
+	if all := r.reached[image.Name()]; all != nil {
+		return all, nil
 	}
-	tags, err := a.Registry.Tags(ctx, image)
+	all, err := r.reach(ctx, image, func(string) bool { return false })
+	if err == nil {
+		r.reached[image.Name()] = all
+	}
+	return all, err
+}
+
+// tagsOf lists the tags of an image's repository, once a run.
+func (r *run) tagsOf(ctx context.Context, image registry.Reference) ([]string, error) {
+	if tags, listed := r.tags[image.Name()]; listed {
+		return tags, nil
+	}
+	tags, err := r.Registry.Tags(ctx, image)
 	if err != nil && !isKind(err, registry.KindNotFound) {
-		return 0, err
+		return nil, err
+	}
+	r.tags[image.Name()] = tags
+	return tags, nil
+}
+
+// hanging are the tags that belong to an image by their name: the fallback tag of its
+// referrers, and cosign's.
+func hanging(digest string) []string {
+	name := strings.Replace(digest, ":", "-", 1)
+	return []string{name + ".sig", name + ".att", name + ".sbom", name}
+}
+
+// removeHanging removes the image's referrers and the tags that hang on it, unless a
+// tag needs the image.
+func (r *run) removeHanging(ctx context.Context, image registry.Reference, removed *int) error {
+	referrers, err := r.Registry.Referrers(ctx, image, "")
+	if err != nil && !isKind(err, registry.KindNotFound) {
+		return err
+	}
+	all, err := r.tagsOf(ctx, image)
+	if err != nil {
+		return err
+	}
+	names := hanging(image.Digest)
+	tags := slices.DeleteFunc(slices.Clone(all), func(tag string) bool { return !slices.Contains(names, tag) })
+	if len(referrers)+len(tags) == 0 {
+		return nil
+	}
+	needed, err := r.needed(ctx, image)
+	if err != nil || needed.by(image.Digest) != "" {
+		return err
+	}
+	fallback := names[len(names)-1]
+	if slices.Contains(tags, fallback) {
+		if err := r.fallback(ctx, image, fallback, needed, removed); err != nil {
+			return err
+		}
 	}
 	for _, d := range referrers {
-		done, err := gone(a.Registry.DeleteManifest(ctx, image.WithDigest(d.Digest)))
-		if err != nil {
-			return removed, err
+		if err := r.removeReferrer(ctx, image, d.Digest, needed, removed); err != nil {
+			return err
 		}
-		removed += done
 	}
-	name := strings.Replace(image.Digest, ":", "-", 1)
 	for _, tag := range tags {
-		if tag != name && tag != name+".sig" && tag != name+".att" && tag != name+".sbom" {
+		if tag == fallback {
 			continue
 		}
-		done, err := gone(a.Registry.DeleteTag(ctx, image.WithTag(tag)))
-		if err != nil {
-			return removed, err
-		}
-		if tag != name { // the fallback tag is a list, not a signature
-			removed += done
+		if err := count(r.removeTag(ctx, image.WithTag(tag), names), removed); err != nil {
+			return err
 		}
 	}
-	return removed, nil
+	return nil
 }
 
-// gone counts a deletion: what is not there needs none.
-func gone(err error) (int, error) {
+// fallback takes this image's referrers out of the list that the fallback tag is,
+// and removes the tag with its last entry. The list goes first where a registry does
+// not delete what an index has; an entry that is not this image's stays in it.
+func (r *run) fallback(ctx context.Context, image registry.Reference, tag string, all *reach, removed *int) error {
+	m, err := r.Registry.Manifest(ctx, image.WithTag(tag))
 	if isKind(err, registry.KindNotFound) {
-		return 0, nil
+		return nil
 	}
 	if err != nil {
-		return 0, err
+		return err
 	}
-	return 1, nil
+	var list map[string]json.RawMessage
+	var entries []json.RawMessage
+	if err := json.Unmarshal(m.Raw, &list); err != nil || json.Unmarshal(list["manifests"], &entries) != nil {
+		return nil //nolint:nilerr // it is not a list of referrers: not ours to touch
+	}
+	var ours []string
+	kept := []json.RawMessage{}
+	for _, entry := range entries {
+		var d registry.Descriptor
+		if json.Unmarshal(entry, &d) != nil {
+			kept = append(kept, entry)
+			continue
+		}
+		belongs, err := r.belongs(ctx, image, d.Digest)
+		switch {
+		case err != nil:
+			return err
+		case belongs && all.by(d.Digest) == "":
+			ours = append(ours, d.Digest)
+		default:
+			kept = append(kept, entry)
+		}
+	}
+	switch {
+	case len(kept) == 0:
+		if err := ignoreGone(r.removeTag(ctx, image.WithTag(tag), hanging(image.Digest))); err != nil {
+			return err
+		}
+	case len(kept) < len(entries):
+		list["manifests"], _ = json.Marshal(kept)
+		raw, err := json.Marshal(list)
+		if err != nil {
+			return fmt.Errorf("write the list of referrers %s: %w", image.WithTag(tag), err)
+		}
+		if err := r.Registry.PutManifest(ctx, image.WithTag(tag), m.MediaType, raw); err != nil {
+			return err
+		}
+	}
+	for _, digest := range ours {
+		if err := count(r.removeManifest(ctx, image.WithDigest(digest)), removed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// belongs reports whether the manifest digest has image for its subject, or is gone.
+func (r *run) belongs(ctx context.Context, image registry.Reference, digest string) (bool, error) {
+	m, err := r.Registry.Manifest(ctx, image.WithDigest(digest))
+	if isKind(err, registry.KindNotFound) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	var artifact struct {
+		Subject registry.Descriptor `json:"subject"`
+	}
+	// What attest and cosign store on GHCR may have no subject; the list says it then.
+	return json.Unmarshal(m.Raw, &artifact) == nil && (artifact.Subject.Digest == image.Digest || artifact.Subject.Digest == ""), nil
+}
+
+func (r *run) removeReferrer(ctx context.Context, image registry.Reference, digest string, all *reach, removed *int) error {
+	if all.by(digest) != "" {
+		return nil // it has a tag of its own
+	}
+	belongs, err := r.belongs(ctx, image, digest)
+	if err != nil || !belongs {
+		return err
+	}
+	return count(r.removeManifest(ctx, image.WithDigest(digest)), removed)
 }

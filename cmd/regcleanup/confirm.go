@@ -1,0 +1,62 @@
+// Copyright 2026 The pushguard Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/LerianStudio/pushguard/pkg/actions"
+	"github.com/LerianStudio/pushguard/pkg/cleanup"
+	"github.com/LerianStudio/pushguard/pkg/command"
+	"golang.org/x/term"
+)
+
+// confirm asks before anything is deleted on an operator's word alone: a record is
+// proof, a digest on the command line is a claim.
+func confirm(ctx context.Context, env *command.Env, o *options, in *input, steps []cleanup.Step) error {
+	if len(in.paths) > 0 || o.yes {
+		return nil
+	}
+	todo := 0
+	for _, s := range steps {
+		if s.Action != cleanup.Keep && s.Refusal == nil {
+			todo++
+		}
+	}
+	if todo == 0 {
+		return nil
+	}
+	file, ok := env.In.(*os.File)
+	if !ok || !term.IsTerminal(int(file.Fd())) {
+		return &command.UsageError{
+			Err:  errors.New("without a record --delete asks before it acts, and nobody can answer here: stdin is no terminal"),
+			Next: "nothing was changed; add --yes",
+		}
+	}
+	for _, s := range steps {
+		if s.Action != cleanup.Keep && s.Refusal == nil {
+			fmt.Fprintf(env.Err, "%s %s (%s, %s)\n", s.Action, actions.Plain(s.Claim.Ref.String()), command.ShortDigest(s.Now), s.Reason)
+		}
+	}
+	fmt.Fprintf(env.Err, "regcleanup: go on? [y/N] ")
+	answer := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(file).ReadString('\n')
+		answer <- strings.ToLower(strings.TrimSpace(line))
+	}()
+	select {
+	case word := <-answer:
+		if word == "y" || word == "yes" {
+			return nil
+		}
+		return command.Exit(command.ExitRefused, errors.New("not confirmed, nothing was changed"))
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
