@@ -4,6 +4,7 @@
 package cleanup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -25,6 +26,9 @@ type run struct {
 	reports  []Report
 	versions map[int64]string                // GHCR's that were deleted, with the command that restores each
 	children map[registry.Reference][]string // of deleted indexes, when they are to be pruned
+	done     map[registry.Reference]bool     // tags whose step has ended
+	stays    map[registry.Reference]bool     // tags that could not be deleted
+	others   map[string]others               // what the tags of others need, by repository
 	// By repository, once the tags are done.
 	tags    map[string][]string
 	reached map[string]*reach
@@ -35,16 +39,14 @@ type run struct {
 // have no tag left. It stops before the next act when ctx ends; the act at hand is
 // finished. The reports are in the order of the acts.
 func (c Cleaner) Run(ctx context.Context, steps []Step) []Report {
-	r := &run{Cleaner: c, plan: steps, versions: map[int64]string{}, children: map[registry.Reference][]string{}, tags: map[string][]string{}, reached: map[string]*reach{}}
+	r := &run{
+		Cleaner: c, plan: steps, versions: map[int64]string{}, children: map[registry.Reference][]string{},
+		done: map[registry.Reference]bool{}, stays: map[registry.Reference]bool{}, others: map[string]others{},
+		tags: map[string][]string{}, reached: map[string]*reach{},
+	}
 	for _, action := range []Action{Keep, Restore, Delete} {
-		for _, s := range steps {
-			if s.Action != action {
-				continue
-			}
-			if ctx.Err() != nil && action != Keep {
-				return r.reports
-			}
-			r.tell(r.act(ctx, s))
+		if !r.all(ctx, r.of(action)) {
+			return r.reports
 		}
 	}
 	for _, image := range r.untagged() {
@@ -54,6 +56,48 @@ func (c Cleaner) Run(ctx context.Context, steps []Step) []Report {
 		r.sweep(ctx, image)
 	}
 	return r.reports
+}
+
+// of lists the steps with an action. On GHCR an index comes before what it contains,
+// which is older.
+func (r *run) of(action Action) []Step {
+	var steps []Step
+	for _, s := range r.plan {
+		if s.Action == action {
+			steps = append(steps, s)
+		}
+	}
+	if action == Delete {
+		slices.SortStableFunc(steps, func(a, b Step) int { return cmp.Compare(b.version.ID, a.version.ID) })
+	}
+	return steps
+}
+
+// all carries out steps. One that waits for another of them, which needs its image,
+// comes again behind it. It reports whether all were done before ctx ended.
+func (r *run) all(ctx context.Context, steps []Step) bool {
+	for len(steps) > 0 {
+		var waiting []Step
+		for _, s := range steps {
+			if ctx.Err() != nil && s.Action != Keep {
+				return false
+			}
+			report := r.act(ctx, s)
+			if report.waits && s.waits < len(steps) {
+				s.waits++
+				waiting = append(waiting, s)
+				continue
+			}
+			if report.Outcome == Failed || report.Outcome == Blocked {
+				r.stays[s.Claim.Ref] = true
+				delete(r.others, s.Claim.Ref.Name())
+			}
+			r.done[s.Claim.Ref] = true
+			r.tell(report)
+		}
+		steps = waiting
+	}
+	return true
 }
 
 func (r *run) tell(report Report) {
@@ -165,5 +209,8 @@ func refused(s Step, err error) Report {
 	if !ok || !slices.Contains(final, e.Kind) {
 		return Report{Step: s, Outcome: Failed, Detail: reasonOf(err)}
 	}
-	return blocked(s, meaning(e, err), remedy(s, e, err))
+	report := blocked(s, meaning(e, err), remedy(s, e, err))
+	needed, ok := errors.AsType[*neededError](err)
+	report.waits = ok && needed.waits
+	return report
 }

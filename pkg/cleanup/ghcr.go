@@ -74,6 +74,7 @@ func (r *run) deleteOnGHCR(ctx context.Context, s Step) Report {
 		return r.finishDetach(ctx, s, s.Now, "")
 	}
 	tries := 0
+	index := ""
 	var others []string
 	outcome, err := retry.Do(ctx, r.Policy, func(ctx context.Context) (report Report, err error) {
 		tries++
@@ -100,11 +101,16 @@ func (r *run) deleteOnGHCR(ctx context.Context, s Step) Report {
 		if len(others) > 0 {
 			return Report{}, nil
 		}
+		if index, err = r.neededByOthers(ctx, s); err != nil || index != "" {
+			return Report{}, err
+		}
 		return r.deleteVersion(ctx, s, v)
 	})
 	switch {
 	case err != nil:
 		return refused(s, err)
+	case index != "":
+		return blocked(s, fmt.Sprintf("the image under %s contains it", s.Claim.Ref.WithTag(index)), "move or delete that tag first, then run regcleanup again")
 	case len(others) > 0 && r.Detach:
 		return r.detach(ctx, s, others)
 	case len(others) > 0:

@@ -101,6 +101,7 @@ type Step struct {
 
 	version   registry.PackageVersion // GHCR's that has the tag, when it is known
 	throwAway bool                    // Now is what an interrupted detach left
+	waits     int                     // how often it was put off
 }
 
 // Refusal is why a registry does not do it, and how a person does.
@@ -252,6 +253,8 @@ type Report struct {
 	// Undo is the command that brings back what was deleted, where there is one.
 	Undo string
 	At   time.Time // UTC
+
+	waits bool // for another tag of the plan, which needs the image
 }
 
 func isKind(err error, kind registry.Kind) bool {

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/LerianStudio/pushguard/pkg/registry"
 )
@@ -32,9 +33,10 @@ func (r *reach) by(digest string) string {
 // need everything.
 const maxDepth = 3
 
-// reach reads what the tags of ref's repository need. Tags that skip is true for do
-// not count, nor do those that hang on an image by their name (sha256-…).
-func (c Cleaner) reach(ctx context.Context, ref registry.Reference, skip func(tag string) bool) (*reach, error) {
+// reach reads what the tags of ref's repository need. Tags for which skip is true
+// with the digest that they have now do not count, nor do those that hang on an image
+// by their name (sha256-…).
+func (c Cleaner) reach(ctx context.Context, ref registry.Reference, skip func(tag, digest string) bool) (*reach, error) {
 	all := &reach{tags: map[string]string{}}
 	tags, err := c.Registry.Tags(ctx, ref)
 	if isKind(err, registry.KindNotFound) {
@@ -44,24 +46,73 @@ func (c Cleaner) reach(ctx context.Context, ref registry.Reference, skip func(ta
 		return nil, err
 	}
 	for _, tag := range tags {
-		if skip(tag) || hangs(tag) {
+		if hangs(tag) {
 			continue
 		}
-		if err := c.follow(ctx, all, ref.WithTag(tag), tag, 0); err != nil {
+		if err := c.follow(ctx, all, ref.WithTag(tag), tag, skip, 0); err != nil {
 			return nil, err
 		}
 	}
 	return all, nil
 }
 
-// follow notes that tag needs ref, and what is in it.
-func (c Cleaner) follow(ctx context.Context, all *reach, ref registry.Reference, tag string, depth int) error {
+// others is what the tags that stay need, and when it was read.
+type others struct {
+	*reach
+
+	at time.Time
+}
+
+// fresh is how long such a reading is good for.
+const fresh = time.Minute
+
+// neededByOthers is the tag whose image on GHCR contains the image of s, "" for none.
+// Tags that the plan deletes do not count, unless that has failed or somebody moved
+// them. The list of versions says what tags have: one request for a hundred.
+func (r *run) neededByOthers(ctx context.Context, s Step) (string, error) {
+	ref := s.Claim.Ref
+	known, read := r.others[ref.Name()]
+	if read && time.Since(known.at) <= fresh {
+		return known.by(s.Now), nil
+	}
+	ours := map[registry.Reference]string{}
+	for _, other := range r.plan {
+		if other.Action == Delete && other.Refusal == nil && !r.stays[other.Claim.Ref] {
+			ours[other.Claim.Ref] = other.Now
+		}
+	}
+	known = others{&reach{tags: map[string]string{}}, time.Now()}
+	for v, err := range r.Packages.Versions(ctx, ref) {
+		if err != nil {
+			return "", err
+		}
+		for _, tag := range v.Tags {
+			if hangs(tag) || ours[ref.WithTag(tag)] == v.Digest {
+				continue
+			}
+			if err := r.follow(ctx, known.reach, ref.WithDigest(v.Digest), tag, nobody, 0); err != nil {
+				return "", err
+			}
+			break
+		}
+	}
+	r.others[ref.Name()] = known
+	return known.by(s.Now), nil
+}
+
+func nobody(string, string) bool { return false }
+
+// follow notes that tag needs ref, and what is in it, unless it is to be skipped.
+func (c Cleaner) follow(ctx context.Context, all *reach, ref registry.Reference, tag string, skip func(tag, digest string) bool, depth int) error {
 	d, err := c.Registry.Head(ctx, ref)
 	if isKind(err, registry.KindNotFound) {
 		return nil
 	}
 	if err != nil {
 		return err
+	}
+	if skip(tag, d.Digest) {
+		return nil
 	}
 	known := all.tags[d.Digest] != ""
 	all.tags[d.Digest] = tag
@@ -86,7 +137,7 @@ func (c Cleaner) follow(ctx context.Context, all *reach, ref registry.Reference,
 	}
 	for _, child := range children {
 		if !isImage(child.MediaType) {
-			if err := c.follow(ctx, all, ref.WithDigest(child.Digest), tag, depth+1); err != nil {
+			if err := c.follow(ctx, all, ref.WithDigest(child.Digest), tag, nobody, depth+1); err != nil {
 				return err
 			}
 		}

@@ -95,7 +95,7 @@ func (r *run) removeTag(ctx context.Context, ref registry.Reference, names []str
 	if !isKind(err, registry.KindUnsupported) || r.onHub(ref) {
 		return err
 	}
-	all, reachErr := r.reach(ctx, ref, mine)
+	all, reachErr := r.reach(ctx, ref, nobody)
 	if reachErr != nil || all.by(digest) != "" {
 		return errors.Join(err, reachErr)
 	}

@@ -78,11 +78,20 @@ func (r *run) needed(ctx context.Context, image registry.Reference) (*reach, err
 	if all := r.reached[image.Name()]; all != nil {
 		return all, nil
 	}
-	all, err := r.reach(ctx, image, func(string) bool { return false })
+	all, err := r.reach(ctx, image, nobody)
 	if err == nil {
 		r.reached[image.Name()] = all
 	}
 	return all, err
+}
+
+// referrers lists what has the image for its subject. GHCR has no referrers API: there
+// all are in the list that the fallback tag is.
+func (r *run) referrers(ctx context.Context, image registry.Reference) ([]registry.Descriptor, error) {
+	if image.Registry == registry.GHCR {
+		return nil, nil
+	}
+	return r.Registry.Referrers(ctx, image, "")
 }
 
 // tagsOf lists the tags of an image's repository, once a run.
@@ -108,7 +117,7 @@ func hanging(digest string) []string {
 // removeHanging removes the image's referrers and the tags that hang on it, unless a
 // tag needs the image.
 func (r *run) removeHanging(ctx context.Context, image registry.Reference, removed *int) error {
-	referrers, err := r.Registry.Referrers(ctx, image, "")
+	referrers, err := r.referrers(ctx, image)
 	if err != nil && !isKind(err, registry.KindNotFound) {
 		return err
 	}

@@ -6,6 +6,7 @@ package cleanup
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/LerianStudio/pushguard/pkg/registry"
 	"github.com/LerianStudio/pushguard/pkg/retry"
@@ -75,7 +76,7 @@ func (c Cleaner) deleteTag(ctx context.Context, ref registry.Reference) error {
 // why the tag alone cannot be deleted; it stays the answer when the digest is in use.
 func (r *run) deleteDigest(ctx context.Context, s Step, refusal error) error {
 	ours := r.ours(s)
-	all, err := r.reach(ctx, s.Claim.Ref, func(tag string) bool { return ours[tag] })
+	all, err := r.reach(ctx, s.Claim.Ref, func(tag, digest string) bool { return ours[tag] && digest == s.Now })
 	if err != nil {
 		if retry.Transient(err) {
 			return err
@@ -83,9 +84,23 @@ func (r *run) deleteDigest(ctx context.Context, s Step, refusal error) error {
 		return fmt.Errorf("%w; it could be deleted by digest, but its other tags could not be listed: %w", refusal, err)
 	}
 	if user := all.by(s.Now); user != "" {
-		return fmt.Errorf("%w; deleting the digest would take %s with it", refusal, s.Claim.Ref.WithTag(user))
+		return &neededError{fmt.Errorf("%w; deleting the digest would take %s with it", refusal, s.Claim.Ref.WithTag(user)), r.planned(s.Claim.Ref.WithTag(user))}
 	}
 	return r.Registry.DeleteManifest(ctx, s.Claim.Ref.WithDigest(s.Now))
+}
+
+// neededError says that a tag needs the image; waits, that the plan still deletes
+// that tag.
+type neededError struct {
+	error
+	waits bool
+}
+
+func (e *neededError) Unwrap() error { return e.error }
+
+// planned reports whether the plan deletes a tag and has not come to it yet.
+func (r *run) planned(ref registry.Reference) bool {
+	return !r.done[ref] && slices.ContainsFunc(r.plan, func(s Step) bool { return s.Action == Delete && s.Refusal == nil && s.Claim.Ref == ref })
 }
 
 // ours are the tags of the image of s that the plan deletes.

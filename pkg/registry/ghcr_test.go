@@ -151,7 +151,7 @@ func TestPackages_failures(t *testing.T) {
 			if !ok || e.Kind != test.kind || !strings.Contains(e.Reason(), test.said) || !strings.Contains(e.Hint(), test.hint) || (e.RetryAfter() > 0) != test.wait {
 				t.Errorf("DeleteVersion = %v (%v, %v, hint %q), want %s with %q", err, e.Kind, e.RetryAfter(), e.Hint(), test.kind, test.said)
 			}
-			if !g.Registry.Has("org/app", registrytest.Digest(g.Registry.Raw("org/app", g.Registry.Tags("org/app")["1"]))) {
+			if !g.Registry.Has("org/app", registrytest.Digest(g.Registry.Look("org/app").Raw(g.Registry.Tags("org/app")["1"]))) {
 				t.Error("the version is gone")
 			}
 		})

@@ -65,7 +65,7 @@ func (s *Store) manifest(w http.ResponseWriter, req *http.Request, name, what st
 		Error(http.StatusNotFound, "MANIFEST_UNKNOWN", "manifest unknown")(w, req)
 	case req.Method == http.MethodDelete:
 		s.delete(w, req, r, name, tag, digest)
-	case !slices.Contains(accepted(req), m.mediaType):
+	case len(req.Header["Accept"]) > 0 && !slices.Contains(accepted(req), m.mediaType):
 		Error(http.StatusNotFound, "MANIFEST_UNKNOWN", "OCI index found, but accept header does not support OCI indexes")(w, req)
 	default:
 		h := w.Header()

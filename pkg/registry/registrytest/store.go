@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -17,9 +18,9 @@ import (
 // concurrent use.
 type Store struct {
 	rules Rules
-	// OnTag, if set, is told of each tag that changes, under the store's lock; from
-	// or to is "" for no tag. It is set before the store is used.
-	OnTag func(repository, tag, from, to string)
+	// OnTag, if set, is told of each tag that has just changed, with the store's
+	// content at that moment; from or to is "" for no tag. It must not call the store.
+	OnTag func(now View, tag, from, to string)
 
 	mu           sync.Mutex
 	repositories map[string]*repository
@@ -122,11 +123,19 @@ func (s *Store) Has(name, digest string) bool {
 	return s.repository(name).manifests[digest] != nil
 }
 
-// Raw is a manifest's bytes, "" when it is not there.
-func (s *Store) Raw(name, digest string) string {
+// Look is a repository's content, as long as nobody else uses the store.
+func (s *Store) Look(name string) View {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if m := s.repository(name).manifests[digest]; m != nil {
+	return View{s.repository(name)}
+}
+
+// View is the content of a repository.
+type View struct{ r *repository }
+
+// Raw is a manifest's bytes, "" when it is not there.
+func (v View) Raw(digest string) string {
+	if m := v.r.manifests[digest]; m != nil {
 		return string(m.raw)
 	}
 	return ""
@@ -134,15 +143,9 @@ func (s *Store) Raw(name, digest string) string {
 
 // Reached reports whether a tag has digest, or an index that contains it. Tags that
 // hang on another image by their name (sha256-…) do not count.
-func (s *Store) Reached(name, digest string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r := s.repository(name)
-	for tag, d := range r.tags {
-		if len(tag) > 7 && tag[:7] == "sha256-" {
-			continue
-		}
-		if r.contains(d, digest) {
+func (v View) Reached(digest string) bool {
+	for tag, d := range v.r.tags {
+		if !strings.HasPrefix(tag, "sha256-") && v.r.contains(d, digest) {
 			return true
 		}
 	}
@@ -188,7 +191,7 @@ func (s *Store) move(r *repository, name, tag, digest string) {
 		r.tags[tag] = digest
 	}
 	if from != digest && s.OnTag != nil {
-		s.OnTag(name, tag, from, digest)
+		s.OnTag(View{r}, tag, from, digest)
 	}
 }
 
@@ -276,3 +279,6 @@ func (s *Store) PutImage(name, tag, content string) string {
 	s.mu.Unlock()
 	return s.Put(name, tag, MediaTypeManifest, raw)
 }
+
+// Registry puts the store behind faults and a log of what was asked.
+func (s *Store) Registry() *Registry { return &Registry{next: s} }

@@ -1,0 +1,70 @@
+// Copyright 2026 The pushguard Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package contract_test
+
+import (
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/LerianStudio/pushguard/pkg/registry"
+	"github.com/LerianStudio/pushguard/pkg/registry/registrytest"
+	"github.com/LerianStudio/pushguard/pkg/registry/registrytest/contract"
+)
+
+// The stand-ins agree with the real registries, which run the same suite in e2e.
+func TestStandIns(t *testing.T) {
+	t.Parallel()
+	const status, words = http.StatusMethodNotAllowed, "The operation is unsupported."
+	off := &registrytest.Refusal{Status: status, Code: "UNSUPPORTED", Message: words}
+	hub := registrytest.NewDockerHub()
+	for name, test := range map[string]struct {
+		handler http.Handler
+		want    contract.Registry
+	}{
+		"deletion on":          {registrytest.NewStore(registrytest.Rules{}), contract.Registry{DeletesTags: true, DeletesDigests: true}},
+		"with referrers":       {registrytest.NewStore(registrytest.Rules{Referrers: true}), contract.Registry{DeletesTags: true, DeletesDigests: true}},
+		"deletion off":         {registrytest.NewStore(registrytest.Rules{DeleteTag: off, DeleteDigest: off}), contract.Registry{}},
+		"by digest only":       {registrytest.NewStore(registrytest.Rules{DeleteTag: off}), contract.Registry{DeletesDigests: true}},
+		"GHCR":                 {registrytest.NewGHCR("x").Registry, contract.Registry{}},
+		"Docker Hub":           {hub.Unguarded(), contract.Registry{DeletesDigests: true, KeepsTagged: true}},
+		"go-containerregistry": {registrytest.New(true), contract.Registry{DeletesTags: true, DeletesDigests: true}},
+		"without referrers":    {registrytest.New(false), contract.Registry{DeletesTags: true, DeletesDigests: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, err := registry.New(t.Context(), registry.Options{Transport: registrytest.InProcess{"r.example.com": test.handler}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			test.want.Client, test.want.Name = c, "r.example.com/org/app"
+			contract.Run(t, test.want)
+		})
+	}
+}
+
+// TestReal runs the suite over running registries: $PUSHGUARD_CONTRACT lists them as
+// HOST=WHAT, where WHAT has the words "tags" and "digests" if it deletes those. The
+// end-to-end tests start them.
+func TestReal(t *testing.T) {
+	t.Parallel()
+	list := strings.Fields(os.Getenv("PUSHGUARD_CONTRACT"))
+	if len(list) == 0 {
+		t.Skip("$PUSHGUARD_CONTRACT names no registry; make e2e does")
+	}
+	c, err := registry.New(t.Context(), registry.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range list {
+		t.Run(entry, func(t *testing.T) {
+			host, deletes, _ := strings.Cut(entry, "=")
+			contract.Run(t, contract.Registry{
+				Client: c, Name: host + "/contract/app",
+				DeletesTags: strings.Contains(deletes, "tags"), DeletesDigests: strings.Contains(deletes, "digests"),
+			})
+		})
+	}
+}
