@@ -8,13 +8,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
+
+	"golang.org/x/term"
 
 	"github.com/LerianStudio/pushguard/pkg/actions"
 	"github.com/LerianStudio/pushguard/pkg/cleanup"
 	"github.com/LerianStudio/pushguard/pkg/command"
-	"golang.org/x/term"
 )
 
 // confirm asks before anything is deleted on an operator's word alone: a record is
@@ -39,12 +41,15 @@ func confirm(ctx context.Context, env *command.Env, o *options, in *input, steps
 			Next: "nothing was changed; add --yes",
 		}
 	}
+	var question strings.Builder
 	for _, s := range steps {
 		if s.Action != cleanup.Keep && s.Refusal == nil {
-			fmt.Fprintf(env.Err, "%s %s (%s, %s)\n", s.Action, actions.Plain(s.Claim.Ref.String()), command.ShortDigest(s.Now), s.Reason)
+			fmt.Fprintf(&question, "regcleanup: %s %s, now %s: %s\n", s.Action, actions.Plain(s.Claim.Ref.String()), command.ShortDigest(s.Now), s.Reason)
 		}
 	}
-	fmt.Fprintf(env.Err, "regcleanup: go on? [y/N] ")
+	if _, err := io.WriteString(env.Err, question.String()+"regcleanup: go on? [y/N] "); err != nil {
+		return fmt.Errorf("ask whether to go on: %w", err)
+	}
 	answer := make(chan string, 1)
 	go func() {
 		line, _ := bufio.NewReader(file).ReadString('\n')

@@ -13,11 +13,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/LerianStudio/pushguard/pkg/cleanup"
 	"github.com/LerianStudio/pushguard/pkg/registry"
 	"github.com/LerianStudio/pushguard/pkg/registry/registrytest"
 	"github.com/LerianStudio/pushguard/pkg/retry"
-	"github.com/google/go-cmp/cmp"
 )
 
 // world is a registry with a repository org/app.
@@ -225,15 +226,20 @@ func TestRun_tagDeletionRefused(t *testing.T) {
 	}{
 		"the only tag": {nil, false, []string{"1.2.3"}, []string{"1.2.3: delete done"}},
 		"all tags ours": {
-			map[string]string{"1.2": "new"}, false, []string{"1.2.3", "1.2"},
+			map[string]string{"1.2": "new"},
+			false,
+			[]string{"1.2.3", "1.2"},
 			[]string{"1.2.3: delete done", "1.2: delete gone: it is no longer there"},
 		},
 		"a tag of somebody else": {
-			map[string]string{"stable": "new"}, false, []string{"1.2.3"},
+			map[string]string{"stable": "new"},
+			false,
+			[]string{"1.2.3"},
 			[]string{"1.2.3: delete blocked: the registry does not offer it: HOST answered 405 Method Not Allowed (UNSUPPORTED: The operation is unsupported.); deleting the digest would take HOST/org/app:stable with it"},
 		},
 		"part of an index": {
-			nil, true, []string{"1.2.3"},
+			nil, true,
+			[]string{"1.2.3"},
 			[]string{"1.2.3: delete blocked: the registry does not offer it: HOST answered 405 Method Not Allowed (UNSUPPORTED: The operation is unsupported.); deleting the digest would take HOST/org/app:multi with it"},
 		},
 		"other images": {map[string]string{"stable": "old"}, false, []string{"1.2.3"}, []string{"1.2.3: delete done"}},

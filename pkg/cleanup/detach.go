@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/LerianStudio/pushguard/pkg/registry"
@@ -116,14 +117,14 @@ func (c Cleaner) behind(ctx context.Context, s Step) (string, error) {
 		Layers      []any             `json:"layers"`
 		Manifests   []any             `json:"manifests"`
 	}
-	var digest, tag, nonce string
-	if json.Unmarshal(m.Raw, &made) != nil || len(made.Layers)+len(made.Manifests) > 0 {
+	if err := json.Unmarshal(m.Raw, &made); err != nil || len(made.Layers)+len(made.Manifests) > 0 {
+		return s.Now, nil //nolint:nilerr // not one of ours
+	}
+	words := strings.Fields(made.Annotations[detachKey])
+	if len(words) != 3 || words[1] != s.Claim.Ref.Tag || !registry.ValidDigest(words[0]) {
 		return s.Now, nil
 	}
-	if n, _ := fmt.Sscanf(made.Annotations[detachKey], "%s %s %s", &digest, &tag, &nonce); n != 3 || tag != s.Claim.Ref.Tag || !registry.ValidDigest(digest) {
-		return s.Now, nil
-	}
-	return digest, nil
+	return words[0], nil
 }
 
 // finishDetach deletes the version of the throw-away manifest, which must have our

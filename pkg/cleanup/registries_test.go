@@ -6,6 +6,7 @@ package cleanup_test
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -126,14 +127,18 @@ func TestRun_refusalsOfGHCR(t *testing.T) {
 		set            func(g *registrytest.GHCR, digest string)
 		detail, byHand string
 	}{
-		"another tag has it":    {func(g *registrytest.GHCR, d string) { g.Registry.Tag(repository, "stable", d) }, "has other tags as well (stable)", "run regcleanup --delete --detach"},
-		"an index has it":       {func(g *registrytest.GHCR, d string) { g.Registry.Put(repository, "multi", registrytest.MediaTypeIndex, indexOf(d)) }, "the image under ghcr.io/org/app:multi contains it", "move or delete that tag first"},
+		"another tag has it": {func(g *registrytest.GHCR, d string) { g.Registry.Tag(repository, "stable", d) }, "has other tags as well (stable)", "run regcleanup --delete --detach"},
+		"an index has it": {func(g *registrytest.GHCR, d string) {
+			g.Registry.Put(repository, "multi", registrytest.MediaTypeIndex, indexOf(d))
+		}, "the image under ghcr.io/org/app:multi contains it", "move or delete that tag first"},
 		"the last tagged":       {func(g *registrytest.GHCR, _ string) { g.Registry.Tag(repository, "old", "") }, "You cannot delete the last tagged version of a package.", "push another version first and run regcleanup again, or decide to delete the package at https://github.com/orgs/org/packages/container/app/versions"},
 		"over 5,000 downloads":  {func(g *registrytest.GHCR, d string) { g.Downloads[d] = 5001 }, "more than 5000 downloads", "ask GitHub support to delete it, https://support.github.com/contact"},
 		"no admin":              {func(g *registrytest.GHCR, _ string) { g.Readers = []string{"ghs_x"} }, "the login lacks the right to do it: api.github.com answered 404 Not Found (Package version not found.)", "the role Admin in the package's settings (Manage Actions access)"},
 		"a package not visible": {func(g *registrytest.GHCR, _ string) { g.Blind = []string{"ghs_x"} }, "the login lacks the right to do it: api.github.com answered 404 Not Found (Package not found.)", "the role Admin"},
-		"a token without role":  {func(g *registrytest.GHCR, _ string) { g.Inject(registrytest.Fault{Method: http.MethodDelete, Answer: forbidden}) }, "Resource not accessible by integration", "the role Admin"},
-		"a wrong token":         {func(g *registrytest.GHCR, _ string) { clear(g.Tokens) }, "401 Unauthorized (Bad credentials)", "docker login ghcr.io"},
+		"a token without role": {func(g *registrytest.GHCR, _ string) {
+			g.Inject(registrytest.Fault{Method: http.MethodDelete, Answer: forbidden})
+		}, "Resource not accessible by integration", "the role Admin"},
+		"a wrong token": {func(g *registrytest.GHCR, _ string) { clear(g.Tokens) }, "401 Unauthorized (Bad credentials)", "docker login ghcr.io"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -359,18 +364,22 @@ func TestRun_sharedImageStaysWhole(t *testing.T) {
 	unsupported := &registrytest.Refusal{Status: 405, Code: "UNSUPPORTED", Message: "unsupported"}
 	for name, newOne := range map[string]func(t *testing.T) (*site, *registrytest.Store){
 		"any registry": func(t *testing.T) (*site, *registrytest.Store) {
+			t.Helper()
 			store := registrytest.NewStore(registrytest.Rules{Referrers: true})
 			return newSite(t, "r.example.com", registrytest.InProcess{"r.example.com": store}), store
 		},
 		"by digest only": func(t *testing.T) (*site, *registrytest.Store) {
+			t.Helper()
 			store := registrytest.NewStore(registrytest.Rules{DeleteTag: unsupported})
 			return newSite(t, "r.example.com", registrytest.InProcess{"r.example.com": store}), store
 		},
 		"Docker Hub": func(t *testing.T) (*site, *registrytest.Store) {
+			t.Helper()
 			s, _, store := hubSite(t, registrytest.HubAccount{Name: "org", Secret: "secret", Delete: true})
 			return s, store
 		},
 		"GHCR": func(t *testing.T) (*site, *registrytest.Store) {
+			t.Helper()
 			s, g := ghcrSite(t)
 			s.cleaner.Detach = true
 			g.Registry.PutImage(repository, "old", "old")
@@ -431,14 +440,15 @@ func (s *site) pull(t *testing.T, tag string) map[string]string {
 			t.Fatal(err)
 		}
 		got[part[:71]] = string(child.Raw)
-		_, config, _ := strings.Cut(string(child.Raw), `"digest":"`)
-		var size int64
-		_, _ = fmt.Sscanf(string(child.Raw)[strings.Index(string(child.Raw), `"size":`):], `"size":%d`, &size)
-		blob, err := s.cleaner.Registry.Blob(t.Context(), s.ref(t, tag), registry.Descriptor{Digest: config[:71], Size: size}, 1<<20)
+		var image struct{ Config registry.Descriptor }
+		if err := json.Unmarshal(child.Raw, &image); err != nil {
+			t.Fatal(err)
+		}
+		blob, err := s.cleaner.Registry.Blob(t.Context(), s.ref(t, tag), image.Config, 1<<20)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got[config[:71]] = string(blob)
+		got[image.Config.Digest] = string(blob)
 	}
 	signature, err := s.cleaner.Registry.Manifest(t.Context(), s.ref(t, "sha256-"+strings.TrimPrefix(m.Digest, "sha256:")+".sig"))
 	if err != nil {

@@ -85,7 +85,7 @@ func (p *Packages) Visible(ctx context.Context, ref Reference) error {
 	if err != nil {
 		return err
 	}
-	_, failed := p.call(ctx, op, ref, http.MethodGet, path, nil)
+	failed := p.call(ctx, op, ref, http.MethodGet, path, nil)
 	return orNil(failed)
 }
 
@@ -101,7 +101,7 @@ func (p *Packages) Versions(ctx context.Context, ref Reference) iter.Seq2[Packag
 		}
 		for page := 1; ; page++ {
 			var list []versionJSON
-			_, failed := p.call(ctx, op, ref, http.MethodGet, path+"/versions?per_page="+strconv.Itoa(pageSize)+"&page="+strconv.Itoa(page), &list)
+			failed := p.call(ctx, op, ref, http.MethodGet, path+"/versions?per_page="+strconv.Itoa(pageSize)+"&page="+strconv.Itoa(page), &list)
 			if failed != nil {
 				yield(PackageVersion{}, failed)
 				return
@@ -126,7 +126,7 @@ func (p *Packages) Version(ctx context.Context, ref Reference, id int64) (Packag
 		return PackageVersion{}, err
 	}
 	var v versionJSON
-	if _, failed := p.call(ctx, op, ref, http.MethodGet, path+"/versions/"+strconv.FormatInt(id, 10), &v); failed != nil {
+	if failed := p.call(ctx, op, ref, http.MethodGet, path+"/versions/"+strconv.FormatInt(id, 10), &v); failed != nil {
 		return PackageVersion{}, failed
 	}
 	return v.version(path), nil
@@ -168,7 +168,7 @@ func (p *Packages) alter(ctx context.Context, op string, ref Reference, method s
 		}
 	}
 	p.change = time.Now()
-	_, failed := p.call(ctx, op, ref, method, path+"/versions/"+strconv.FormatInt(id, 10)+end, nil)
+	failed := p.call(ctx, op, ref, method, path+"/versions/"+strconv.FormatInt(id, 10)+end, nil)
 	return orNil(failed)
 }
 
@@ -200,7 +200,7 @@ func (p *Packages) root(ctx context.Context, op string, ref Reference, owner str
 		Login string `json:"login"`
 		Type  string `json:"type"`
 	}
-	if _, err := p.call(ctx, op, ref, http.MethodGet, "/users/"+url.PathEscape(owner), &account); err != nil {
+	if err := p.call(ctx, op, ref, http.MethodGet, "/users/"+url.PathEscape(owner), &account); err != nil {
 		return "", err
 	}
 	if account.Type == "Organization" {
@@ -210,7 +210,7 @@ func (p *Packages) root(ctx context.Context, op string, ref Reference, owner str
 	if strings.HasPrefix(p.token, "ghs_") { // a workflow's token is no user's: GET /user refuses it
 		return users, nil
 	}
-	_, err := p.call(ctx, op, ref, http.MethodGet, "/user", &account)
+	err := p.call(ctx, op, ref, http.MethodGet, "/user", &account)
 	switch {
 	case err != nil && (err.Transient() || err.Status == http.StatusUnauthorized):
 		return "", err
@@ -221,7 +221,7 @@ func (p *Packages) root(ctx context.Context, op string, ref Reference, owner str
 }
 
 // call makes one request and reads what GitHub means by the answer.
-func (p *Packages) call(ctx context.Context, op string, ref Reference, method, path string, result any) (answer, *Error) {
+func (p *Packages) call(ctx context.Context, op string, ref Reference, method, path string, result any) *Error {
 	header := http.Header{
 		"Accept":               {"application/vnd.github+json"},
 		"X-Github-Api-Version": {"2022-11-28"},
@@ -229,7 +229,7 @@ func (p *Packages) call(ctx context.Context, op string, ref Reference, method, p
 	}
 	a, e := p.c.api(ctx, call{op: op, ref: ref, method: method, url: p.base + path, header: header}, result)
 	if e == nil {
-		return a, nil
+		return nil
 	}
 	limited := a.header.Get("Retry-After") != "" || a.header.Get("X-Ratelimit-Remaining") == "0"
 	switch {
@@ -243,7 +243,7 @@ func (p *Packages) call(ctx context.Context, op string, ref Reference, method, p
 	case a.status == http.StatusBadRequest && method == http.MethodDelete:
 		e.Kind = KindReferenced
 	}
-	return a, e
+	return e
 }
 
 // ghcrTokenHint names the rights of both kinds of token that GitHub takes here.

@@ -102,7 +102,10 @@ func TestPackages_pages(t *testing.T) {
 		t.Errorf("%d tags: %v", len(tags), tags)
 	}
 	g.Requests()
-	for range p.Versions(t.Context(), ref) {
+	for _, err := range p.Versions(t.Context(), ref) {
+		if err != nil {
+			t.Error(err)
+		}
 		break
 	}
 	if asked := g.Requests(); len(asked) != 1 {

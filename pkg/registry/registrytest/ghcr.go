@@ -140,7 +140,7 @@ func (g *GHCR) packages(w http.ResponseWriter, req *http.Request, token, owner s
 		}
 		github(w, http.StatusNotFound, "Package version not found.")
 	case route == "DELETE versions" && len(parts) == 5:
-		g.delete(w, token, r, name, r.byID(id))
+		g.delete(w, token, r, r.byID(id))
 	case route == "POST versions" && len(parts) == 6 && parts[5] == "restore":
 		g.restore(w, token, r, id)
 	default:
@@ -168,7 +168,7 @@ func (g *GHCR) versions(w http.ResponseWriter, req *http.Request, r *repository)
 	answerJSON(w, http.StatusOK, list)
 }
 
-func (g *GHCR) delete(w http.ResponseWriter, token string, r *repository, name, digest string) {
+func (g *GHCR) delete(w http.ResponseWriter, token string, r *repository, digest string) {
 	tagged := 0
 	for d := range r.manifests {
 		if len(r.tagsOf(d)) > 0 {
@@ -184,7 +184,7 @@ func (g *GHCR) delete(w http.ResponseWriter, token string, r *repository, name, 
 		github(w, http.StatusBadRequest, "You cannot delete the last tagged version of a package. You must delete the package instead.")
 	default:
 		m := r.manifests[digest]
-		g.Registry.remove(r, name, digest)
+		g.Registry.remove(r, digest)
 		r.deleted[digest] = m
 		w.WriteHeader(http.StatusNoContent)
 	}

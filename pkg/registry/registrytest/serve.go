@@ -64,7 +64,7 @@ func (s *Store) manifest(w http.ResponseWriter, req *http.Request, name, what st
 	case m == nil:
 		Error(http.StatusNotFound, "MANIFEST_UNKNOWN", "manifest unknown")(w, req)
 	case req.Method == http.MethodDelete:
-		s.delete(w, req, r, name, tag, digest)
+		s.delete(w, req, r, tag, digest)
 	case len(req.Header["Accept"]) > 0 && !slices.Contains(accepted(req), m.mediaType):
 		Error(http.StatusNotFound, "MANIFEST_UNKNOWN", "OCI index found, but accept header does not support OCI indexes")(w, req)
 	default:
@@ -88,18 +88,18 @@ func accepted(req *http.Request) []string {
 	return types
 }
 
-func (s *Store) delete(w http.ResponseWriter, req *http.Request, r *repository, name, tag, digest string) {
+func (s *Store) delete(w http.ResponseWriter, req *http.Request, r *repository, tag, digest string) {
 	locked := s.rules.Immutable
 	switch {
 	case tag != "" && locked != nil && locked(tag), tag == "" && locked != nil && slices.ContainsFunc(r.tagsOf(digest), locked):
 		s.rules.ImmutableRefusal.answer(w, req)
 	case tag != "":
-		s.move(r, name, tag, "")
+		s.move(r, tag, "")
 		w.WriteHeader(http.StatusAccepted)
 	case s.rules.DigestNeedsNoTag != nil && r.referenced(digest) != "":
 		s.rules.DigestNeedsNoTag.answer(w, req)
 	default:
-		s.remove(r, name, digest)
+		s.remove(r, digest)
 		w.WriteHeader(http.StatusAccepted)
 	}
 }
@@ -128,7 +128,7 @@ func (s *Store) push(w http.ResponseWriter, req *http.Request, name, what string
 		s.rules.ImmutableRefusal.answer(w, req)
 		return
 	}
-	s.put(r, name, tag, digest, m)
+	s.put(r, tag, digest, m)
 	if s.rules.Referrers && m.links.Subject != nil {
 		w.Header().Set("OCI-Subject", m.links.Subject.Digest)
 	}

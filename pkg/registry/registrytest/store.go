@@ -98,7 +98,7 @@ func (s *Store) Put(name, tag, mediaType, raw string) string {
 		panic(err) // a test's own manifest
 	}
 	digest := Digest(raw)
-	s.put(s.repository(name), name, tag, digest, m)
+	s.put(s.repository(name), tag, digest, m)
 	return digest
 }
 
@@ -106,7 +106,7 @@ func (s *Store) Put(name, tag, mediaType, raw string) string {
 func (s *Store) Tag(name, tag, digest string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.move(s.repository(name), name, tag, digest)
+	s.move(s.repository(name), tag, digest)
 }
 
 // Tags is tag → digest of a repository.
@@ -172,18 +172,18 @@ func (s *Store) repository(name string) *repository {
 	return r
 }
 
-func (s *Store) put(r *repository, name, tag, digest string, m *manifest) {
+func (s *Store) put(r *repository, tag, digest string, m *manifest) {
 	if r.manifests[digest] == nil {
 		s.ids++
 		m.id = s.ids
 		r.manifests[digest] = m
 	}
 	if tag != "" {
-		s.move(r, name, tag, digest)
+		s.move(r, tag, digest)
 	}
 }
 
-func (s *Store) move(r *repository, name, tag, digest string) {
+func (s *Store) move(r *repository, tag, digest string) {
 	from := r.tags[tag]
 	if digest == "" {
 		delete(r.tags, tag)
@@ -196,10 +196,10 @@ func (s *Store) move(r *repository, name, tag, digest string) {
 }
 
 // remove deletes a manifest and its tags.
-func (s *Store) remove(r *repository, name, digest string) {
+func (s *Store) remove(r *repository, digest string) {
 	r.deleted[digest] = r.manifests[digest]
 	for _, tag := range r.tagsOf(digest) {
-		s.move(r, name, tag, "")
+		s.move(r, tag, "")
 	}
 	delete(r.manifests, digest)
 }

@@ -103,6 +103,7 @@ func kindOf(err error) registry.Kind {
 }
 
 func absence(t *testing.T, l lab) {
+	t.Helper()
 	ctx := t.Context()
 	_, err := l.Client.Head(ctx, l.ref)
 	if kindOf(err) != registry.KindNotFound {
@@ -125,6 +126,7 @@ func absence(t *testing.T, l lab) {
 }
 
 func digests(t *testing.T, l lab) {
+	t.Helper()
 	m := l.push(t, "1", "x")
 	if got := l.now(t, "1"); got != m.Digest || got != registrytest.Digest(string(m.Raw)) {
 		t.Errorf("the tag is %s, its bytes are %s", got, m.Digest)
@@ -137,6 +139,7 @@ func digests(t *testing.T, l lab) {
 
 // restore is how a moved tag gets its image back: the old bytes, under the tag.
 func restore(t *testing.T, l lab) {
+	t.Helper()
 	old, moved := l.push(t, "1", "old"), l.push(t, "1", "new")
 	if got := l.now(t, "1"); got != moved.Digest {
 		t.Fatalf("the tag is %s after a push of %s", got, moved.Digest)
@@ -152,6 +155,7 @@ func restore(t *testing.T, l lab) {
 }
 
 func oneTag(t *testing.T, l lab) {
+	t.Helper()
 	m := l.push(t, "1", "x")
 	l.push(t, "2", "x")
 	err := l.Client.DeleteTag(t.Context(), l.ref)
@@ -175,6 +179,7 @@ func oneTag(t *testing.T, l lab) {
 }
 
 func digest(t *testing.T, l lab) {
+	t.Helper()
 	m := l.push(t, "1", "x")
 	l.push(t, "2", "x")
 	other := l.push(t, "3", "y")
@@ -196,6 +201,7 @@ func digest(t *testing.T, l lab) {
 // index: a tag that goes from an index leaves its images, and the index under
 // another tag is whole.
 func index(t *testing.T, l lab) {
+	t.Helper()
 	image := l.push(t, "part", "x")
 	raw := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"manifests":[{"mediaType":%q,"digest":%q,"size":%d}]}`,
 		registrytest.MediaTypeIndex, image.MediaType, image.Digest, image.Size)
@@ -216,6 +222,7 @@ func index(t *testing.T, l lab) {
 }
 
 func referrers(t *testing.T, l lab) {
+	t.Helper()
 	image := l.push(t, "1", "x")
 	empty, err := l.Client.PutBlob(context.WithoutCancel(t.Context()), l.ref, []byte("{}"))
 	if err != nil {
