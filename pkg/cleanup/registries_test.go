@@ -308,6 +308,58 @@ func TestRun_tagDeletionUnsupported(t *testing.T) {
 	}
 }
 
+// A tag of the plan that somebody moved to an index around the image still needs it.
+func TestRun_movedToAnIndexAroundIt(t *testing.T) {
+	t.Parallel()
+	store := registrytest.NewStore(registrytest.Rules{DeleteTag: &registrytest.Refusal{Status: 405, Code: "UNSUPPORTED", Message: "unsupported"}})
+	published := store.PutImage(repository, "1", "x")
+	store.Tag(repository, "2", published)
+	s := newSite(t, "r.example.com", registrytest.InProcess{"r.example.com": store})
+	claims := []cleanup.Claim{
+		{Ref: s.ref(t, "1"), Before: absent(), Published: published},
+		{Ref: s.ref(t, "2"), Before: absent(), Published: published},
+	}
+	steps := s.cleaner.Plan(t.Context(), claims)
+	store.Put(repository, "1", registrytest.MediaTypeIndex, indexOf(published))
+	reports := s.cleaner.Run(t.Context(), steps)
+	if len(reports) != 2 || reports[0].Outcome != cleanup.Kept || reports[1].Outcome != cleanup.Blocked || !store.Has(repository, published) {
+		t.Errorf("reports = %+v", reports)
+	}
+}
+
+// An index of this run and the images in it, each with a tag, all go, in whatever
+// order the record has them.
+func TestRun_indexAndItsImages(t *testing.T) {
+	t.Parallel()
+	g := registrytest.NewGHCR("ghs_x", "org")
+	g.Registry.PutImage(repository, "old", "old")
+	byDigest := registrytest.NewStore(registrytest.Rules{DeleteTag: &registrytest.Refusal{Status: 405, Code: "UNSUPPORTED", Message: "unsupported"}})
+	for host, one := range map[string]struct {
+		store   *registrytest.Store
+		servers registrytest.InProcess
+	}{
+		registry.GHCR:   {g.Registry, registrytest.InProcess{registry.GHCR: g.Registry, "api.github.com": g.API()}},
+		"r.example.com": {byDigest, registrytest.InProcess{"r.example.com": byDigest}},
+	} {
+		t.Run(host, func(t *testing.T) {
+			t.Parallel()
+			amd, arm := one.store.PutImage(repository, "1-amd64", "amd64"), one.store.PutImage(repository, "1-arm64", "arm64")
+			index := one.store.Put(repository, "1", registrytest.MediaTypeIndex, indexOf(amd, arm))
+			s := newSite(t, host, one.servers)
+			var claims []cleanup.Claim
+			for tag, digest := range map[string]string{"1-amd64": amd, "1-arm64": arm, "1": index} {
+				claims = append(claims, cleanup.Claim{Ref: s.ref(t, tag), Before: absent(), Published: digest})
+			}
+			reports := s.cleaner.Run(t.Context(), s.cleaner.Plan(t.Context(), claims))
+			for tag := range one.store.Tags(repository) {
+				if tag != "old" {
+					t.Errorf("%s is left: %+v", tag, reports)
+				}
+			}
+		})
+	}
+}
+
 // 200 tags of 200 images: what is asked, and GitHub's limits.
 func TestRun_requests(t *testing.T) {
 	logIn(t, "org", "secret")
