@@ -57,8 +57,8 @@ func TestInterrupt(t *testing.T) {
 			path := writeRecord(t, host, store.PutImage("org/app", "1", "x"), store.PutImage("org/app", "2", "x"))
 			run := func() *exec.Cmd {
 				cmd := exec.CommandContext(t.Context(), binary, "--delete", "--record", path)
-				env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "GITHUB_") })
-				cmd.Env = append(env, "DOCKER_CONFIG="+t.TempDir())
+				cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "GITHUB_") })
+				cmd.Env = append(cmd.Env, "DOCKER_CONFIG="+t.TempDir())
 				return cmd
 			}
 			cmd := run()

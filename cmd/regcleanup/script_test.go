@@ -42,7 +42,7 @@ type internetKey struct{}
 func startInternet(env *testscript.Env) error {
 	n := &internet{
 		hub:       registrytest.NewDockerHub(registrytest.HubAccount{Name: "org", Secret: "secret", Delete: true}),
-		hubImages: registrytest.NewStore(registrytest.Rules{Referrers: true}),
+		hubImages: registrytest.NewStore(registrytest.Rules{}),
 		ghcr:      registrytest.NewGHCR("ghs_x", "org"),
 	}
 	n.ghcr.Tokens["ghs_reader"], n.ghcr.Readers = "", []string{"ghs_reader"}

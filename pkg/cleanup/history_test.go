@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,6 +39,7 @@ var hosts = []string{"r.example.com", registry.GHCR, registry.DockerHub}
 type lab struct {
 	servers registrytest.InProcess // by host, replaced by each history
 	hub     *registrytest.DockerHub
+	hubAPI  http.Handler
 	cleaner cleanup.Cleaner
 	now     *history
 }
@@ -45,6 +47,7 @@ type lab struct {
 func newLab(t *testing.T) *lab {
 	t.Helper()
 	l := &lab{hub: registrytest.NewDockerHub(registrytest.HubAccount{Name: "org", Secret: "secret", Delete: true}), servers: registrytest.InProcess{}}
+	l.hubAPI = l.hub.Hosts()["hub.docker.com"]
 	client, err := registry.New(t.Context(), registry.Options{Transport: roundTrip(func(req *http.Request) (*http.Response, error) {
 		return registrytest.InProcess{req.URL.Host: l.now.front(l.servers[req.URL.Host])}.RoundTrip(req)
 	})})
@@ -263,12 +266,12 @@ func (l *lab) serve(h *history) {
 		}
 		g.Limit = 1_000_000 // many histories share a second of the clock
 	case registry.DockerHub:
-		h.store = registrytest.NewStore(registrytest.Rules{Referrers: rng.IntN(2) == 0})
+		h.store = registrytest.NewStore(registrytest.Rules{})
 		settings := registrytest.HubRepository{Immutable: rng.IntN(4) == 0, Rules: []string{"^1"}}
 		h.blockable = settings.Immutable
 		l.hub.Images = h.store.Registry()
 		l.hub.Set(repository, settings)
-		l.servers["registry-1.docker.io"], l.servers["hub.docker.com"] = l.hub.Unguarded(), l.hub.Hosts()["hub.docker.com"]
+		l.servers["registry-1.docker.io"], l.servers["hub.docker.com"] = l.hub.Unguarded(), l.hubAPI
 	default:
 		rules := registrytest.Rules{Referrers: rng.IntN(2) == 0}
 		unsupported := &registrytest.Refusal{Status: 405, Code: "UNSUPPORTED", Message: "The operation is unsupported."}
@@ -440,6 +443,7 @@ func TestHistories(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("DOCKER_CONFIG", dir)
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // a third faster
 	n := histories
 	if text := os.Getenv("PUSHGUARD_HISTORIES"); text != "" {
 		n, _ = strconv.Atoi(text)

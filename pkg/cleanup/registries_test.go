@@ -111,7 +111,7 @@ func ghcrSite(t *testing.T) (*site, *registrytest.GHCR) {
 
 func hubSite(t *testing.T, account registrytest.HubAccount) (*site, *registrytest.DockerHub, *registrytest.Store) {
 	t.Helper()
-	hub, store := registrytest.NewDockerHub(account), registrytest.NewStore(registrytest.Rules{Referrers: true})
+	hub, store := registrytest.NewDockerHub(account), registrytest.NewStore(registrytest.Rules{})
 	hub.Images = store.Registry()
 	hub.Set(repository, registrytest.HubRepository{})
 	return newSite(t, registry.DockerHub, registrytest.InProcess{
@@ -369,9 +369,8 @@ func TestRun_requests(t *testing.T) {
 		images := s.push(t, store, n)
 		s.cleaner.Run(t.Context(), s.cleaner.Plan(t.Context(), images))
 		// Three a tag: what it is, what it still is, its deletion. Besides one a
-		// repository for the login, its settings and its tags, and one an image for
-		// its referrers.
-		if got := s.requests.Load(); got > 3*n+n+3 || len(store.Tags(repository)) > 0 {
+		// repository for the login, its settings and its tags.
+		if got := s.requests.Load(); got > 3*n+3 || len(store.Tags(repository)) > 0 {
 			t.Errorf("%d requests, %d tags left", got, len(store.Tags(repository)))
 		}
 		if got := len(hub.API.Requests()); got != n+2 {

@@ -85,10 +85,11 @@ func (r *run) needed(ctx context.Context, image registry.Reference) (*reach, err
 	return all, err
 }
 
-// referrers lists what has the image for its subject. GHCR has no referrers API: there
-// all are in the list that the fallback tag is.
+// referrers lists what has the image for its subject. GHCR and Docker Hub have no
+// referrers API (docker/roadmap#724): there all are in the list that the fallback tag
+// is, and the tags are listed anyway.
 func (r *run) referrers(ctx context.Context, image registry.Reference) ([]registry.Descriptor, error) {
-	if image.Registry == registry.GHCR {
+	if image.Registry == registry.GHCR || image.Registry == registry.DockerHub {
 		return nil, nil
 	}
 	return r.Registry.Referrers(ctx, image, "")
@@ -180,7 +181,7 @@ func (r *run) fallback(ctx context.Context, image registry.Reference, tag string
 			kept = append(kept, entry)
 			continue
 		}
-		belongs, err := r.belongs(ctx, image, d.Digest)
+		belongs, err := r.belongs(ctx, image, d.Digest, true)
 		switch {
 		case err != nil:
 			return err
@@ -214,7 +215,8 @@ func (r *run) fallback(ctx context.Context, image registry.Reference, tag string
 }
 
 // belongs reports whether the manifest digest has image for its subject, or is gone.
-func (r *run) belongs(ctx context.Context, image registry.Reference, digest string) (bool, error) {
+// listed says that the image's own fallback list has it.
+func (r *run) belongs(ctx context.Context, image registry.Reference, digest string, listed bool) (bool, error) {
 	m, err := r.Registry.Manifest(ctx, image.WithDigest(digest))
 	if isKind(err, registry.KindNotFound) {
 		return true, nil
@@ -225,15 +227,18 @@ func (r *run) belongs(ctx context.Context, image registry.Reference, digest stri
 	var artifact struct {
 		Subject registry.Descriptor `json:"subject"`
 	}
-	// What attest and cosign store on GHCR may have no subject; the list says it then.
-	return json.Unmarshal(m.Raw, &artifact) == nil && (artifact.Subject.Digest == image.Digest || artifact.Subject.Digest == ""), nil
+	if json.Unmarshal(m.Raw, &artifact) != nil {
+		return false, nil
+	}
+	// What attest and cosign store on GHCR may have no subject: the list says it then.
+	return artifact.Subject.Digest == image.Digest || listed && artifact.Subject.Digest == "", nil
 }
 
 func (r *run) removeReferrer(ctx context.Context, image registry.Reference, digest string, all *reach, removed *int) error {
 	if all.by(digest) != "" {
 		return nil // it has a tag of its own
 	}
-	belongs, err := r.belongs(ctx, image, digest)
+	belongs, err := r.belongs(ctx, image, digest, false)
 	if err != nil || !belongs {
 		return err
 	}
