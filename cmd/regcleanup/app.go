@@ -171,6 +171,9 @@ func planned(env *command.Env, common *command.Common, o *options, in *input, st
 	if err := answer(env, common, in, reports, false); err != nil {
 		return err
 	}
+	if len(failures) > 0 || !blocked {
+		warnUnproven(env, reports) // conclude does it otherwise
+	}
 	if todo {
 		env.Log.Info("this is the plan, nothing was changed; --delete carries it out")
 	}
@@ -183,8 +186,18 @@ func planned(env *command.Env, common *command.Common, o *options, in *input, st
 	return nil
 }
 
+// warnUnproven names the tags that may be this run's and cannot be proven to be.
+func warnUnproven(env *command.Env, reports []cleanup.Report) {
+	for _, r := range reports {
+		if r.Action == cleanup.Keep && r.Err == nil && !r.Claim.Before.Known && r.Now != "" {
+			env.Warn(fmt.Sprintf("%s is kept: %s, %s", r.Claim.Ref, r.Proof, r.Reason), "digest", r.Now)
+		}
+	}
+}
+
 // conclude turns the outcomes into warnings and an exit code.
 func conclude(env *command.Env, common *command.Common, o *options, reports []cleanup.Report) error {
+	warnUnproven(env, reports)
 	var failures []error
 	blocked, done := 0, 0
 	for _, r := range reports {

@@ -227,8 +227,8 @@ func (r *run) belongs(ctx context.Context, image registry.Reference, digest stri
 	var artifact struct {
 		Subject registry.Descriptor `json:"subject"`
 	}
-	if json.Unmarshal(m.Raw, &artifact) != nil {
-		return false, nil
+	if err := json.Unmarshal(m.Raw, &artifact); err != nil {
+		return false, nil //nolint:nilerr // not an artifact: not ours to touch
 	}
 	// What attest and cosign store on GHCR may have no subject: the list says it then.
 	return artifact.Subject.Digest == image.Digest || listed && artifact.Subject.Digest == "", nil
