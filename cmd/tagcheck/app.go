@@ -4,9 +4,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/LerianStudio/pushguard/pkg/command"
@@ -77,7 +79,14 @@ func run(ctx context.Context, env *command.Env, common *command.Common, o *optio
 	policy.OnWait = func(w retry.Wait) {
 		env.Log.Info("waiting to ask again", "for", w.Delay.Round(time.Millisecond), "after", w.Err)
 	}
-	tags := tagcheck.Check(budget, client, policy, refs, o.moving)
+	packages, err := registry.NewPackages(client, registry.PackagesOptions{
+		URL: env.Getenv("GITHUB_API_URL"), Token: cmp.Or(env.Getenv("GITHUB_TOKEN"), env.Getenv("GH_TOKEN")),
+	})
+	if err != nil {
+		return command.Exit(command.ExitUsage, err)
+	}
+	checker := tagcheck.Checker{Registry: client, Hub: client.Hub(), Packages: packages, Policy: policy}
+	tags := checker.Check(budget, refs, o.moving)
 	if ctx.Err() != nil {
 		return context.Cause(ctx) // nothing is certain of tags that were not asked for
 	}
@@ -91,7 +100,13 @@ func run(ctx context.Context, env *command.Env, common *command.Common, o *optio
 	if err := report(env, common, result); err != nil {
 		return err
 	}
-	return conclude(env, common, o, result)
+	for _, pulls := range client.Pulls() {
+		env.Log.Debug("pulls left", "registry", pulls.Registry, "pulls", pulls)
+		if pulls.Few() {
+			env.Warn("few pulls are left: a build that pulls its base image may be refused; log in for a higher limit", "registry", pulls.Registry, "pulls", pulls)
+		}
+	}
+	return conclude(env, o, result)
 }
 
 func references(o *options) ([]registry.Reference, error) {
@@ -139,6 +154,7 @@ func note(rec *record.Record, tags []tagcheck.Tag) {
 	for _, t := range tags {
 		entry := rec.Put(t.Ref.String())
 		entry.Moving = t.Moving
+		entry.Immutable = &record.Immutable{State: t.Immutable.String(), Rule: t.Immutable.Rule}
 		seen := &record.State{State: string(t.State), Digest: t.Digest, Reason: t.Reason, CheckedAt: t.CheckedAt}
 		if entry.Before == nil || entry.Before.State == record.Unknown {
 			entry.Before = seen
@@ -149,7 +165,7 @@ func note(rec *record.Record, tags []tagcheck.Tag) {
 }
 
 // conclude turns the outcome into an exit code, with the reason and what to do.
-func conclude(env *command.Env, common *command.Common, o *options, r tagcheck.Result) error {
+func conclude(env *command.Env, o *options, r tagcheck.Result) error {
 	switch r.Outcome {
 	case tagcheck.Exists:
 		return command.Exit(command.ExitRefused, command.Hinted(
@@ -173,7 +189,7 @@ func conclude(env *command.Env, common *command.Common, o *options, r tagcheck.R
 		}
 	}
 	if len(r.Existing) > 0 && o.onExisting == string(tagcheck.Warn) {
-		env.Warn("the tag exists and will be overwritten, or the push refused if it is immutable", "tag", joined(r.Existing))
+		warnOverwrite(env, r)
 	}
 	if len(r.Missing) > 0 && o.onExisting == string(tagcheck.Skip) {
 		for i, missing := range r.Missing {
@@ -183,15 +199,33 @@ func conclude(env *command.Env, common *command.Common, o *options, r tagcheck.R
 	return nil
 }
 
+// warnOverwrite says what a push to tags that exist will meet.
+func warnOverwrite(env *command.Env, r tagcheck.Result) {
+	var free []registry.Reference
+	for _, t := range r.Tags {
+		switch {
+		case t.Moving || t.State != tagcheck.Present:
+		case t.Immutable.State == tagcheck.Present:
+			env.Warn("the push of "+t.Ref.String()+" will be refused: it exists and is immutable", "rule", cmp.Or(t.Immutable.Rule, "all tags"))
+		default:
+			free = append(free, t.Ref)
+		}
+	}
+	if len(free) > 0 {
+		env.Warn("the tag exists and will be overwritten, or the push refused if it is immutable", "tag", joined(free))
+	}
+}
+
 func stuck(r tagcheck.Result) error {
 	if r.Verdict == tagcheck.VerdictConflict {
-		text := "one tag names different images:"
+		var images []string
 		for _, t := range r.Tags {
 			if t.State == tagcheck.Present && !t.Moving {
-				text += " " + t.Ref.String() + " is " + t.Digest + ";"
+				images = append(images, t.Ref.String()+" is "+t.Digest)
 			}
 		}
-		return command.Hinted(errors.New(text[:len(text)-1]), "decide by hand which one is right; no mode goes on from here")
+		return command.Hinted(errors.New("one tag names different images: "+strings.Join(images, "; ")),
+			"decide by hand which one is right; no mode goes on from here")
 	}
 	return command.Hinted(
 		fmt.Errorf("%s is missing while %s exists, and nothing proves which image belongs there", joined(r.Missing), joined(r.Existing)),

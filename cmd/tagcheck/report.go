@@ -35,6 +35,9 @@ type tagAnswer struct {
 	Digest string `json:"digest,omitempty"`
 	Reason string `json:"reason,omitempty"`
 	Detail string `json:"detail,omitempty"`
+	// Immutable is yes, no, or unknown where the registry cannot say.
+	Immutable string `json:"immutable"`
+	Rule      string `json:"immutable_rule,omitempty"`
 }
 
 // report answers on stdout and in the step's outputs and summary.
@@ -44,16 +47,16 @@ func report(env *command.Env, common *command.Common, r tagcheck.Result) error {
 		Existing: names(r.Existing), Missing: names(r.Missing), CopyFrom: names(r.CopyFrom),
 		Digest: r.Digest, Record: common.Record, Tags: []tagAnswer{},
 	}
-	table := [][]string{{"REFERENCE", "STATE", "DIGEST", "NOTE"}}
+	table := [][]string{{"REFERENCE", "STATE", "DIGEST", "IMMUTABLE", "NOTE"}}
 	for _, t := range r.Tags {
-		one := tagAnswer{Ref: t.Ref.String(), Moving: t.Moving, State: string(t.State), Digest: t.Digest, Reason: t.Reason}
+		one := tagAnswer{Ref: t.Ref.String(), Moving: t.Moving, State: string(t.State), Digest: t.Digest, Reason: t.Reason, Immutable: t.Immutable.String(), Rule: t.Immutable.Rule}
 		if e, ok := errors.AsType[*registry.Error](t.Err); ok {
 			one.Detail = e.Reason()
 		} else if t.Err != nil {
 			one.Detail = t.Err.Error()
 		}
 		a.Tags = append(a.Tags, one)
-		table = append(table, []string{one.Ref, one.State, dash(command.ShortDigest(t.Digest)), tagNote(one)})
+		table = append(table, []string{one.Ref, one.State, dash(command.ShortDigest(t.Digest)), one.Immutable, tagNote(one)})
 	}
 	outputs := []actions.Output{
 		{Name: "verdict", Value: a.Verdict},

@@ -89,6 +89,13 @@ func (p *Packages) Visible(ctx context.Context, ref Reference) error {
 	return orNil(failed)
 }
 
+// Own reports whether ref's owner is the token's own user, who sees all of its
+// packages: there [KindNotFound] of [Packages.Visible] proves absence.
+func (p *Packages) Own(ctx context.Context, ref Reference) (bool, error) {
+	path, err := p.path(ctx, "look up the owner of", ref)
+	return strings.HasPrefix(path, "/user/"), err
+}
+
 // Versions lists the versions of ref's package page by page, in GitHub's order: the
 // newest first. An error ends it.
 func (p *Packages) Versions(ctx context.Context, ref Reference) iter.Seq2[PackageVersion, error] {

@@ -35,6 +35,7 @@ type Tag struct {
 	Reason    string    // when unknown: auth, rate-limit, outage, not-a-registry
 	Err       error     // when unknown: what happened, with a hint
 	CheckedAt time.Time // UTC
+	Immutable Immutable
 }
 
 // Header asks a registry what a reference names. [registry.Client] is one.
@@ -42,10 +43,18 @@ type Header interface {
 	Head(ctx context.Context, ref registry.Reference) (registry.Descriptor, error)
 }
 
+// Checker asks registries for tags. It changes nothing.
+type Checker struct {
+	Registry Header
+	Hub      Hub      // Docker Hub's API; nil is not asked
+	Packages Packages // GitHub's packages API; nil is not asked
+	Policy   retry.Policy
+}
+
 // Check asks for all refs, each once however often it is named, registries and
 // repositories side by side, and returns their states in the order asked.
 // moving are patterns of path.Match for tags.
-func Check(ctx context.Context, h Header, policy retry.Policy, refs []registry.Reference, moving []string) []Tag {
+func (c Checker) Check(ctx context.Context, refs []registry.Reference, moving []string) []Tag {
 	var tags []Tag
 	repositories := map[string][]int{}
 	seen := map[registry.Reference]bool{}
@@ -55,25 +64,45 @@ func Check(ctx context.Context, h Header, policy retry.Policy, refs []registry.R
 		}
 		seen[ref] = true
 		repositories[ref.Name()] = append(repositories[ref.Name()], len(tags))
-		tags = append(tags, Tag{Ref: ref, Moving: matches(moving, ref.Tag)})
+		tags = append(tags, Tag{Ref: ref, Moving: matches(moving, ref.Tag), Immutable: Immutable{State: Unknown}})
 	}
 	var all sync.WaitGroup
 	for _, indexes := range repositories {
 		all.Go(func() {
-			// The first request of a repository gets its token, the others use it.
-			check(ctx, h, policy, &tags[indexes[0]])
-			for _, i := range indexes[1:] {
-				all.Go(func() { check(ctx, h, policy, &tags[i]) })
+			group := make([]*Tag, len(indexes))
+			for i, index := range indexes {
+				group[i] = &tags[index]
 			}
+			c.repository(ctx, group)
 		})
 	}
 	all.Wait()
 	return tags
 }
 
-func check(ctx context.Context, h Header, policy retry.Policy, tag *Tag) {
-	d, err := retry.Do(ctx, policy, func(ctx context.Context) (registry.Descriptor, error) {
-		return h.Head(ctx, tag.Ref)
+// repository asks for the tags of one repository.
+func (c Checker) repository(ctx context.Context, tags []*Tag) {
+	var all sync.WaitGroup
+	about := about{ref: tags[0].Ref}
+	all.Go(func() { about = c.about(ctx, tags[0].Ref) })
+	// The first request of a repository gets its token, the others use it.
+	c.check(ctx, tags[0])
+	for _, t := range tags[1:] {
+		if passing := tags[0].Reason == "outage" || tags[0].Reason == "rate-limit"; passing {
+			t.same(tags[0]) // it has been asked for as long as the policy allows
+			continue
+		}
+		all.Go(func() { c.check(ctx, t) })
+	}
+	all.Wait()
+	for _, t := range tags {
+		c.explain(ctx, t, about)
+	}
+}
+
+func (c Checker) check(ctx context.Context, tag *Tag) {
+	d, err := retry.Do(ctx, c.Policy, func(ctx context.Context) (registry.Descriptor, error) {
+		return c.Registry.Head(ctx, tag.Ref)
 	})
 	tag.CheckedAt = time.Now().UTC()
 	if err == nil {
@@ -88,6 +117,16 @@ func check(ctx context.Context, h Header, policy retry.Policy, tag *Tag) {
 	tag.State, tag.Err, tag.Reason = Unknown, err, "outage"
 	if ok {
 		tag.Reason = reason(e.Kind)
+	}
+}
+
+// same takes over what another tag of the repository met.
+func (t *Tag) same(other *Tag) {
+	t.State, t.Reason, t.Err, t.CheckedAt = other.State, other.Reason, other.Err, other.CheckedAt
+	if e, ok := errors.AsType[*registry.Error](other.Err); ok {
+		own := *e
+		own.Ref = t.Ref
+		t.Err = &own
 	}
 }
 
