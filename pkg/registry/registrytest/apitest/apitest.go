@@ -59,12 +59,16 @@ func DockerHubRegistry() (*API, error) {
 // GitHub is the packages part of api.github.com.
 func GitHub() (*API, error) {
 	const version = "/packages/{package_type}/{package_name}/versions/{package_version_id}"
+	const packages = "/packages/{package_type}/{package_name}"
 	a := &API{
 		undescribed: map[string][]string{"/users/{username}/packages/{package_type}/{package_name}/versions": {"page", "per_page", "state"}},
 		statuses: map[string][]int{
 			"DELETE /orgs/{org}" + version:             {http.StatusBadRequest},
 			"DELETE /user" + version:                   {http.StatusBadRequest},
 			"DELETE /users/{username}" + version:       {http.StatusBadRequest},
+			"GET /orgs/{org}" + packages:               {http.StatusNotFound, http.StatusForbidden},
+			"GET /user" + packages:                     {http.StatusNotFound, http.StatusForbidden},
+			"GET /users/{username}" + packages:         {http.StatusNotFound, http.StatusForbidden},
 			"GET /users/{username}":                    {http.StatusUnauthorized, http.StatusForbidden},
 			"GET /orgs/{org}" + trimmed(version):       {http.StatusForbidden},
 			"GET /user" + trimmed(version):             {http.StatusForbidden},
