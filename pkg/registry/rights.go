@@ -126,8 +126,8 @@ func quota(s string) (n int, window time.Duration, ok bool) {
 	}
 	if seconds, found := strings.CutPrefix(strings.TrimSpace(rest), "w="); found {
 		if w, err := strconv.ParseUint(seconds, 10, 31); err == nil {
-			window = time.Duration(w) * time.Second //nolint:gosec // 31 bits
+			window = time.Duration(w) * time.Second
 		}
 	}
-	return int(n64), window, true //nolint:gosec // 31 bits
+	return int(n64), window, true
 }

@@ -145,7 +145,7 @@ func ghcr(t *testing.T, refusal http.HandlerFunc) map[string]http.Handler {
 
 func rows(t *testing.T) []row {
 	t.Helper()
-	const any = "registry.example.com"
+	const host = "registry.example.com"
 	html := registrytest.Text
 	one := "registry.example.com/org/app:1"
 	me := map[string]string{"ghcr.io": "me:ghp_me"}
@@ -157,48 +157,48 @@ func rows(t *testing.T) []row {
 	yes := seen{present, "", "unknown", 1, "", ""}
 	return []row{
 		// What every registry has.
-		{"there", one, nil, map[string]http.Handler{any: store(t)}, yes},
-		{"tag missing", "registry.example.com/org/app:2", nil, map[string]http.Handler{any: store(t)}, no},
-		{"repository missing", "registry.example.com/org/none:1", nil, map[string]http.Handler{any: store(t)}, no},
-		{"behind a token service", one, nil, guarded(any, good, store(t)), yes},
-		{"missing behind a token service", "registry.example.com/org/app:2", nil, guarded(any, good, store(t)), no},
-		{"MANIFEST_UNKNOWN", one, nil, always(any, code(404, "MANIFEST_UNKNOWN", "manifest unknown")), no},
-		{"NAME_UNKNOWN", one, nil, always(any, code(404, "NAME_UNKNOWN", "repository name not known")), no},
-		{"NAME_UNKNOWN to an anonymous token", one, nil, guarded(any, good, code(404, "NAME_UNKNOWN", "not known")), auth("404 Not Found (NAME_UNKNOWN", "docker login")},
+		{"there", one, nil, map[string]http.Handler{host: store(t)}, yes},
+		{"tag missing", "registry.example.com/org/app:2", nil, map[string]http.Handler{host: store(t)}, no},
+		{"repository missing", "registry.example.com/org/none:1", nil, map[string]http.Handler{host: store(t)}, no},
+		{"behind a token service", one, nil, guarded(host, good, store(t)), yes},
+		{"missing behind a token service", "registry.example.com/org/app:2", nil, guarded(host, good, store(t)), no},
+		{"MANIFEST_UNKNOWN", one, nil, always(host, code(404, "MANIFEST_UNKNOWN", "manifest unknown")), no},
+		{"NAME_UNKNOWN", one, nil, always(host, code(404, "NAME_UNKNOWN", "repository name not known")), no},
+		{"NAME_UNKNOWN to an anonymous token", one, nil, guarded(host, good, code(404, "NAME_UNKNOWN", "not known")), auth("404 Not Found (NAME_UNKNOWN", "docker login")},
 		{"Quay, deleted tag", "quay.io/org/app:1", nil, always("quay.io", code(404, "TAG_EXPIRED", "Tag 1 was deleted or has expired")), no},
-		{"Harbor, artifact missing", one, nil, always(any, code(404, "NOT_FOUND", "artifact org/app:1 not found")), no},
-		{"404 with an unknown code", one, nil, always(any, code(404, "BLOB_UNKNOWN", "x")), stranger("404").with("not-a-registry", "")},
+		{"Harbor, artifact missing", one, nil, always(host, code(404, "NOT_FOUND", "artifact org/app:1 not found")), no},
+		{"404 with an unknown code", one, nil, always(host, code(404, "BLOB_UNKNOWN", "x")), stranger("404").with("not-a-registry", "")},
 		// No answer, or not a registry's.
-		{"404 page", one, nil, always(any, html(404, "text/html", "<html>not here</html>")), stranger("an HTML page")},
-		{"404 text", one, nil, always(any, html(404, "text/plain", "404 page not found")), stranger("404 page not found")},
-		{"captive portal", one, nil, always(any, html(200, "text/html", "<html>log in</html>")), stranger("200 OK, but not as a registry does")},
-		{"proxy's redirect loop", one, nil, always(any, func(w http.ResponseWriter, r *http.Request) {
+		{"404 page", one, nil, always(host, html(404, "text/html", "<html>not here</html>")), stranger("an HTML page")},
+		{"404 text", one, nil, always(host, html(404, "text/plain", "404 page not found")), stranger("404 page not found")},
+		{"captive portal", one, nil, always(host, html(200, "text/html", "<html>log in</html>")), stranger("200 OK, but not as a registry does")},
+		{"proxy's redirect loop", one, nil, always(host, func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, r.URL.Path, http.StatusFound)
 		}), stranger("302")},
 		{"wrong host", "wrong.example.com/org/app:1", nil, map[string]http.Handler{}, outage("no answer from wrong.example.com")},
-		{"reset", one, nil, always(any, registrytest.Reset), outage("no answer from registry.example.com")},
-		{"hangs", one, nil, always(any, registrytest.Hang), outage("took longer than --timeout")},
-		{"500", one, nil, always(any, code(500, "UNKNOWN", "unknown error")), outage("500 Internal Server Error")},
-		{"502 page", one, nil, always(any, html(502, "text/html", "<html>bad gateway</html>")), outage("502 Bad Gateway")},
-		{"503", one, nil, always(any, html(503, "text/plain", "down")), outage("503 Service Unavailable")},
-		{"429", one, nil, always(any, code(429, "TOOMANYREQUESTS", "slow down")), seen{unknown, "rate-limit", "unknown", 3, "429", "for a higher limit"}},
-		{"408", one, nil, always(any, html(408, "text/plain", "")), outage("408 Request Timeout")},
+		{"reset", one, nil, always(host, registrytest.Reset), outage("no answer from registry.example.com")},
+		{"hangs", one, nil, always(host, registrytest.Hang), outage("took longer than --timeout")},
+		{"500", one, nil, always(host, code(500, "UNKNOWN", "unknown error")), outage("500 Internal Server Error")},
+		{"502 page", one, nil, always(host, html(502, "text/html", "<html>bad gateway</html>")), outage("502 Bad Gateway")},
+		{"503", one, nil, always(host, html(503, "text/plain", "down")), outage("503 Service Unavailable")},
+		{"429", one, nil, always(host, code(429, "TOOMANYREQUESTS", "slow down")), seen{unknown, "rate-limit", "unknown", 3, "429", "for a higher limit"}},
+		{"408", one, nil, always(host, html(408, "text/plain", "")), outage("408 Request Timeout")},
 		// Token services.
-		{"token service: wrong password", one, map[string]string{any: "me:wrong"}, guarded(any, code(401, "UNAUTHORIZED", "incorrect username or password"), store(t)), auth("the token service of registry.example.com answered 401", "docker login")},
-		{"token service: 403", one, nil, guarded(any, code(403, "DENIED", "denied"), store(t)), auth("403", "docker login")},
-		{"token service: 429", one, nil, guarded(any, code(429, "TOOMANYREQUESTS", "slow"), store(t)), seen{unknown, "rate-limit", "unknown", 3, "the token service of registry.example.com answered 429", "for a higher limit"}},
-		{"token service: 503", one, nil, guarded(any, html(503, "text/plain", "down"), store(t)), outage("the token service of registry.example.com answered 503")},
-		{"token service: a page", one, nil, guarded(any, html(200, "text/html", "<html>"), store(t)), stranger("an HTML page")},
-		{"token service: a token of no use", one, nil, guarded(any, html(200, "application/json", `{"token":"bad"}`), store(t)), auth("401", "docker login")},
+		{"token service: wrong password", one, map[string]string{host: "me:wrong"}, guarded(host, code(401, "UNAUTHORIZED", "incorrect username or password"), store(t)), auth("the token service of registry.example.com answered 401", "docker login")},
+		{"token service: 403", one, nil, guarded(host, code(403, "DENIED", "denied"), store(t)), auth("403", "docker login")},
+		{"token service: 429", one, nil, guarded(host, code(429, "TOOMANYREQUESTS", "slow"), store(t)), seen{unknown, "rate-limit", "unknown", 3, "the token service of registry.example.com answered 429", "for a higher limit"}},
+		{"token service: 503", one, nil, guarded(host, html(503, "text/plain", "down"), store(t)), outage("the token service of registry.example.com answered 503")},
+		{"token service: a page", one, nil, guarded(host, html(200, "text/html", "<html>"), store(t)), stranger("an HTML page")},
+		{"token service: a token of no use", one, nil, guarded(host, html(200, "application/json", `{"token":"bad"}`), store(t)), auth("401", "docker login")},
 		// Other registries' ways of saying no.
-		{"Harbor, private project", one, nil, always(any, code(401, "UNAUTHORIZED", "unauthorized to access repository: org/app", "WWW-Authenticate", `Bearer realm="https://registry.example.com/none",service="harbor-registry"`)), auth("401", "Harbor project")},
-		{"Artifactory, absent tag of a virtual repository", one, nil, always(any, code(403, "DENIED", "denied", "X-Artifactory-Id", "x")), auth("403", "virtual repository")},
+		{"Harbor, private project", one, nil, always(host, code(401, "UNAUTHORIZED", "unauthorized to access repository: org/app", "WWW-Authenticate", `Bearer realm="https://registry.example.com/none",service="harbor-registry"`)), auth("401", "Harbor project")},
+		{"Artifactory, absent tag of a virtual repository", one, nil, always(host, code(403, "DENIED", "denied", "X-Artifactory-Id", "x")), auth("403", "virtual repository")},
 		{"ECR, login over", "1.dkr.ecr.eu-west-1.amazonaws.com/org/app:1", nil, always("1.dkr.ecr.eu-west-1.amazonaws.com", code(403, "DENIED", "Your authorization token has expired. Reauthenticate and try again.")), auth("expired", "aws ecr get-login-password")},
 		{"ECR, repository missing", "1.dkr.ecr.eu-west-1.amazonaws.com/org/app:1", nil, always("1.dkr.ecr.eu-west-1.amazonaws.com", code(404, "NAME_UNKNOWN", "The repository with name 'org/app' does not exist")), no},
 		{"Artifact Registry, no right", "eu-docker.pkg.dev/p/r/app:1", nil, always("eu-docker.pkg.dev", code(403, "DENIED", "Permission denied")), auth("Permission denied", "artifactregistry.writer")},
 		{"Azure", "x.azurecr.io/org/app:1", nil, always("x.azurecr.io", code(401, "UNAUTHORIZED", "authentication required")), auth("401", "az acr login")},
 		{"Quay, no right", "quay.io/org/app:1", nil, always("quay.io", code(401, "UNAUTHORIZED", "access to the requested resource is not authorized")), auth("not authorized", "robot account")},
-		{"HEAD broken, GET tells", one, nil, always(any, func(w http.ResponseWriter, r *http.Request) {
+		{"HEAD broken, GET tells", one, nil, always(host, func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodHead {
 				code(405, "UNSUPPORTED", "")(w, r)
 				return

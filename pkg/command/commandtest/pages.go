@@ -68,7 +68,7 @@ func (p *pages) check(t *testing.T) {
 }
 
 var (
-	console = regexp.MustCompile("(?ms)^```console\n(.*?)^```$")
+	console = regexp.MustCompile("(?s)```console\n(.*?)\n```")
 	prompt  = regexp.MustCompile(`(?m)^\$ `)
 	spaces  = regexp.MustCompile(` {2,}`)
 	times   = regexp.MustCompile(`(for=|after |in )[0-9.]+(µs|ms|s)\b`)
