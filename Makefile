@@ -32,8 +32,9 @@ e2e: ## Run the commands against real registries and a real Sigstore; cosign jud
 	cd e2e && go test -count=1 -timeout 60m -v
 
 .PHONY: bench
-bench: ## Run the benchmarks
+bench: ## Run the benchmarks; tagcheck beside crane, regctl and skopeo
 	go test -run '^$$' -bench . ./...
+	go run ./scripts/bench
 
 .PHONY: lint
 lint: $(GOLANGCI) ## Check both modules: gofmt, vet, fix, tidy, golangci-lint

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -130,6 +131,16 @@ func (c *Client) host(ref Reference) *host {
 	)
 	c.hosts[ref.Registry] = h
 	return h
+}
+
+// Challenges reports whether ref's registry is likely to answer a first request with
+// a challenge: Docker Hub and GHCR always do, others where docker has a login. Who
+// asks for many tags there sends one request first, and the others with its token.
+func (c *Client) Challenges(ref Reference) bool {
+	if ref.Registry == DockerHub || ref.Registry == GHCR {
+		return true
+	}
+	return slices.ContainsFunc(c.logins, func(login config.Host) bool { return login.Name == ref.Registry })
 }
 
 // forget drops what was learnt of ref's registry. regclient keeps it in mind that

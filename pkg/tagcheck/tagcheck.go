@@ -41,6 +41,8 @@ type Tag struct {
 // Header asks a registry what a reference names. [registry.Client] is one.
 type Header interface {
 	Head(ctx context.Context, ref registry.Reference) (registry.Descriptor, error)
+	// Challenges reports whether a first request is likely to be met with a challenge.
+	Challenges(ref registry.Reference) bool
 }
 
 // Checker asks registries for tags. It changes nothing.
@@ -85,13 +87,19 @@ func (c Checker) repository(ctx context.Context, tags []*Tag) {
 	var all sync.WaitGroup
 	about := about{ref: tags[0].Ref}
 	all.Go(func() { about = c.about(ctx, tags[0].Ref) })
-	// The first request of a repository gets its token, the others use it.
-	c.check(ctx, tags[0])
-	for _, t := range tags[1:] {
-		if passing := tags[0].Reason == "outage" || tags[0].Reason == "rate-limit"; passing {
-			t.same(tags[0]) // it has been asked for as long as the policy allows
-			continue
+	rest := tags
+	if first := tags[0]; c.Registry.Challenges(first.Ref) {
+		// The first request of a repository gets its token, the others use it.
+		c.check(ctx, first)
+		rest = tags[1:]
+		if first.Reason == "outage" || first.Reason == "rate-limit" {
+			for _, t := range rest {
+				t.same(first) // it has been asked for as long as the policy allows
+			}
+			rest = nil
 		}
+	}
+	for _, t := range rest {
 		all.Go(func() { c.check(ctx, t) })
 	}
 	all.Wait()

@@ -121,7 +121,7 @@ func FuzzJudge(f *testing.F) {
 
 // One HEAD a tag, one token a repository, and the answers in the order asked.
 func TestCheck_requests(t *testing.T) {
-	logIn(t, nil)
+	logIn(t, map[string]string{"one.example.com": "me:secret", "two.example.com": "me:secret"})
 	var mu sync.Mutex
 	asked := map[string]int{}
 	hosts := map[string]http.Handler{}
@@ -157,15 +157,39 @@ func TestCheck_requests(t *testing.T) {
 			t.Errorf("tag %d: %+v, want %s", i, tag, refs[i])
 		}
 	}
-	// A token's own request has no login here, as the first HEAD that learns of it.
-	want := map[string]int{"HEAD v2 anonymous": 2, "GET token anonymous": 2, "HEAD v2": 40}
+	// The first HEAD of a repository learns that a token is needed.
+	want := map[string]int{"HEAD v2 anonymous": 2, "GET token": 2, "HEAD v2": 40}
 	if diff := cmp.Diff(want, asked); diff != "" {
+		t.Errorf("requests (-want +got):\n%s", diff)
+	}
+}
+
+// A registry without tokens is asked for all tags at once: one HEAD each.
+func TestCheck_requestsWithoutTokens(t *testing.T) {
+	logIn(t, nil)
+	s := store(t)
+	faults := registrytest.Faults{}
+	client, err := registry.New(t.Context(), registry.Options{Transport: registrytest.InProcess{"one.example.com": faults.Front(s)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var refs []registry.Reference
+	var want []string
+	for i := range 20 {
+		s.PutImage("org/app", fmt.Sprint(i), "one")
+		refs = append(refs, registry.Reference{Registry: "one.example.com", Repository: "org/app", Tag: fmt.Sprint(i)})
+		want = append(want, fmt.Sprint("HEAD /v2/org/app/manifests/", i))
+	}
+	tagcheck.Checker{Registry: client}.Check(t.Context(), refs, nil)
+	if diff := cmp.Diff(slices.Sorted(slices.Values(want)), slices.Sorted(slices.Values(faults.Requests()))); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)
 	}
 }
 
 // heads answers as its function does.
 type heads func(ctx context.Context, ref registry.Reference) (registry.Descriptor, error)
+
+func (heads) Challenges(registry.Reference) bool { return true }
 
 func (h heads) Head(ctx context.Context, ref registry.Reference) (registry.Descriptor, error) {
 	return h(ctx, ref)
