@@ -6,6 +6,7 @@ package e2e
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -44,11 +45,11 @@ func TestTagcheck_realRegistries(t *testing.T) {
 				_, _ = fmt.Sscan(test.want, &exit)
 				args := append([]string{"--json", "--max-attempts=1", "--record", filepath.Join(t.TempDir(), "r.json")}, test.refs...)
 				a := answer[checked](t, newJob(t).run(t, exit, "tagcheck", args...))
-				got := fmt.Sprintf("%d %s:", exit, a.Verdict)
-				for _, tag := range a.Tags {
-					got += fmt.Sprintf(" %s/%s/%t", tag.State, tag.Reason, tag.Digest == digest)
+				states := make([]string, len(a.Tags))
+				for i, tag := range a.Tags {
+					states[i] = fmt.Sprintf("%s/%s/%t", tag.State, tag.Reason, tag.Digest == digest)
 				}
-				if got != test.want {
+				if got := fmt.Sprintf("%d %s: %s", exit, a.Verdict, strings.Join(states, " ")); got != test.want {
 					t.Errorf("%s: %q, want %q", question, got, test.want)
 				}
 			}

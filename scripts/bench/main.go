@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -76,7 +77,7 @@ func compare(ctx context.Context, out io.Writer, dir string, contenders []conten
 	_, _ = fmt.Fprintln(out, "| references | "+names(contenders)+" |\n| --- |"+strings.Repeat(" --- |", len(contenders)))
 	ours := map[int]time.Duration{}
 	for _, n := range []int{1, 20, 200} {
-		row := fmt.Sprintf("| %d |", n)
+		cells := []string{strconv.Itoa(n)}
 		for i, c := range contenders {
 			times := 5
 			if i > 0 && n > 20 {
@@ -86,15 +87,14 @@ func compare(ctx context.Context, out io.Writer, dir string, contenders []conten
 			if err != nil {
 				return fmt.Errorf("%s: %w", c.name, err)
 			}
-			row += fmt.Sprintf(" %d ms", took.Milliseconds())
 			if i == 0 {
 				ours[n] = took
-			} else {
-				row += fmt.Sprintf(", %.1f×", took.Seconds()/ours[n].Seconds())
+				cells = append(cells, fmt.Sprintf("%d ms", took.Milliseconds()))
+				continue
 			}
-			row += " |"
+			cells = append(cells, fmt.Sprintf("%d ms, %.1f×", took.Milliseconds(), took.Seconds()/ours[n].Seconds()))
 		}
-		_, _ = fmt.Fprintln(out, row)
+		_, _ = fmt.Fprintln(out, "| "+strings.Join(cells, " | ")+" |")
 	}
 	_, err := fmt.Fprintf(out, "\n20 references take %.2f× the time of one.\n", ours[20].Seconds()/ours[1].Seconds())
 	return err
