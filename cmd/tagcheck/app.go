@@ -49,13 +49,18 @@ func newTool() *command.Tool {
 			command.Strings("image", "check the repository `NAME` with each --tag", &o.input.Names),
 			command.Strings("tag", "check `TAG` of each --image; newlines or commas separate several", &o.input.Tags),
 			&cli.StringFlag{
-				Name: "metadata-json", Usage: "check the tags in docker/metadata-action's `JSON`", Destination: &o.input.Metadata,
-				EnvVars: []string{"TAGCHECK_METADATA_JSON", "DOCKER_METADATA_OUTPUT_JSON"},
+				Name: "metadata-json", Destination: &o.input.Metadata,
+				Usage: "check the tags in docker/metadata-action's `JSON`; with no image at all, DOCKER_METADATA_OUTPUT_JSON is read",
 			},
 		},
 	}
 	tool.Run = func(ctx context.Context, env *command.Env, args []string) error {
 		o.input.Images, o.input.Stdin = args, env.In
+		// docker/metadata-action sets it for all later steps of a job: it must not add
+		// to what a command line names.
+		if len(args)+len(o.input.Names)+len(o.input.Tags)+len(o.input.Metadata) == 0 {
+			o.input.Metadata = env.Getenv("DOCKER_METADATA_OUTPUT_JSON")
+		}
 		return run(ctx, env, &tool.Common, o)
 	}
 	return tool
