@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -136,6 +137,22 @@ func (s Services) validate() error {
 		if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
 			return configError(fmt.Sprintf("%q is not an http or https URL", redactURL(raw)), "")
 		}
+	}
+	return nil
+}
+
+// LogsFor are the logs that a signature of that format goes to.
+func (s Services) LogsFor(format Format) []Log {
+	if format != FormatLegacy {
+		return s.Logs
+	}
+	return slices.DeleteFunc(slices.Clone(s.Logs), func(l Log) bool { return l.Version != 1 })
+}
+
+// Supports says which of the formats these services cannot make.
+func (s Services) Supports(formats []Format) error {
+	if slices.Contains(formats, FormatLegacy) && len(s.LogsFor(FormatLegacy)) == 0 {
+		return configError("a legacy signature needs a Rekor v1 log, and the services have none", "add --rekor-version=1, or sign with --format=bundle")
 	}
 	return nil
 }

@@ -81,7 +81,7 @@ func New() (*Sigstore, error) {
 }
 
 func (s *Sigstore) routes() []*Route {
-	return []*Route{&s.OIDC.Route, &s.Fulcio.Route, &s.TSA.Route, &s.Rekor.Create, &s.Rekor.Get, &s.Rekor2.Route}
+	return []*Route{&s.OIDC.Route, &s.Fulcio.Route, &s.TSA.Route, &s.Rekor.Create, &s.Rekor.Get, &s.Rekor2.Route, &s.Rekor2.Read}
 }
 
 // Handler serves all services: /token, /fulcio, /tsa, /rekor, /rekor2. Any
@@ -94,6 +94,7 @@ func (s *Sigstore) Handler() http.Handler {
 	mux.HandleFunc("POST /rekor/api/v1/log/entries", s.Rekor.Create.wrap(s.Rekor.create))
 	mux.HandleFunc("GET /rekor/api/v1/log/entries/{uuid}", s.Rekor.Get.wrap(s.Rekor.get))
 	mux.HandleFunc("POST /rekor2/api/v2/log/entries", s.Rekor2.Route.wrap(s.Rekor2.create))
+	mux.HandleFunc("GET /rekor2/api/v2/{path...}", s.Rekor2.Read.wrap(s.Rekor2.read))
 	return mux
 }
 
