@@ -89,7 +89,7 @@ func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 		return r.requestToken(req)
 	}
 	a := &answer{method: req.Method, path: req.URL.Path, at: time.Now()}
-	resp, err := r.next.RoundTrip(req)
+	resp, err := r.next.RoundTrip(mountFromItself(req))
 	if err != nil {
 		a.err = err
 		t.add(a)
@@ -106,6 +106,23 @@ func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	t.add(a)
 	return resp, nil
+}
+
+// mountFromItself names the repository as the source where regclient begins an
+// upload by asking for a mount from anywhere, which few registries offer. What the
+// repository has already, such as the empty config of every signature, is then
+// there after one request; else the answer is an upload, as without it (distribution
+// specification, "Mounting a blob from another repository").
+func mountFromItself(req *http.Request) *http.Request {
+	repository, uploads := strings.CutSuffix(req.URL.Path, "/blobs/uploads/")
+	query := req.URL.Query()
+	if req.Method != http.MethodPost || !uploads || !query.Has("mount") || query.Has("from") {
+		return req
+	}
+	query.Set("from", strings.TrimPrefix(repository, "/v2/"))
+	req = req.Clone(req.Context())
+	req.URL.RawQuery = query.Encode()
+	return req
 }
 
 // requestToken sends a request for a token. Its answer is small and read here, so that

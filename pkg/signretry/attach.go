@@ -24,10 +24,11 @@ func (r *run) attach(ctx context.Context, l *lookup) error {
 		if err != nil {
 			return err
 		}
-		for _, blob := range [][]byte{referrer.Config, referrer.Layer} {
-			if err := r.putBlob(ctx, ref, blob); err != nil {
-				return err
-			}
+		if err := r.putConfig(ctx, ref, referrer.Config); err != nil {
+			return err
+		}
+		if err := r.putBlob(ctx, ref, referrer.Layer); err != nil {
+			return err
 		}
 		_, err = late(ctx, r, r.atRegistry(stageAttach, ref), func(ctx context.Context) (registry.Descriptor, error) {
 			return r.Registry.Attach(ctx, ref, signing.ReferrerMediaType, referrer.Manifest)
@@ -38,6 +39,18 @@ func (r *run) attach(ctx context.Context, l *lookup) error {
 		l.written = true
 	}
 	l.has(signing.FormatBundle, l.bundle.Verified)
+	return nil
+}
+
+// putConfig stores the config that all signatures in a repository share, once.
+func (r *run) putConfig(ctx context.Context, ref registry.Reference, config []byte) error {
+	if _, there := r.configs.Load(ref.Name()); there {
+		return nil
+	}
+	if err := r.putBlob(ctx, ref, config); err != nil {
+		return err
+	}
+	r.configs.Store(ref.Name(), true)
 	return nil
 }
 

@@ -193,6 +193,7 @@ type run struct {
 	session
 
 	turn     chan struct{} // held by who changes the session
+	configs  sync.Map      // repositories that have the signatures' config
 	mu       sync.Mutex    // guards what follows, OnResult and OnWait
 	circuits map[string]*retry.Circuit
 	results  []Result
