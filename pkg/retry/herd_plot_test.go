@@ -62,7 +62,7 @@ func panel(b *strings.Builder, c curve, top float64) {
 	if c.last > down+2*window*60e9 {
 		when = fmt.Sprintf("all signed %.0f min after its return", (c.last - down).Minutes())
 	}
-	fmt.Fprintf(b, `<text x="%.0f" y="%.0f">%s: %s, busiest second %d (red: requests, green: signed)</text>`+"\n", plotX(610), top+12, c.name, when, busiest(c.load[600:]))
+	fmt.Fprintf(b, `<text x="%.0f" y="%.0f">%s: %s, busiest second %d (red: requests, green: signed)</text>`+"\n", plotX(plotFrom), top-6, c.name, when, busiest(c.load[600:]))
 }
 
 func polyline(b *strings.Builder, color string, perSecond []int, y func(float64) float64) {
