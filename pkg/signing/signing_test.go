@@ -4,8 +4,10 @@
 package signing_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -25,6 +27,7 @@ const digest = "sha256:4355a46b19d348dc2f57c046f8ef63d4538ebb936000f3c9ee954a274
 type lab struct {
 	*signingtest.Sigstore
 
+	log      *bytes.Buffer
 	client   *signing.Client
 	services signing.Services
 	trust    *signing.Trust
@@ -45,7 +48,10 @@ func newLab(t *testing.T, rekorVersion uint32) *lab {
 		_ = s.Close()
 		_ = pipe.Close()
 	})
-	l := &lab{Sigstore: s, client: signing.New(signing.Options{Transport: transport, Timeout: 30 * time.Second})}
+	log := &bytes.Buffer{}
+	l := &lab{Sigstore: s, log: log, client: signing.New(signing.Options{
+		Transport: transport, Timeout: 30 * time.Second, Cache: t.TempDir(), Logger: slog.New(slog.NewTextHandler(log, nil)),
+	})}
 	dir := t.TempDir()
 	src := signing.Source{TrustedRoot: filepath.Join(dir, "root.json"), SigningConfig: filepath.Join(dir, "config.json")}
 	if err := errors.Join(s.WriteTrustedRoot(src.TrustedRoot), s.WriteSigningConfig(src.SigningConfig)); err != nil {
