@@ -1,5 +1,6 @@
 # The project's commands; "make" alone lists them. They need Go and nothing
-# else (lint and e2e fetch and build their pinned tools into the user's cache).
+# else (lint and e2e fetch and build their pinned tools into the user's cache),
+# but for e2e, faults and bench, which also need PostgreSQL.
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pushguard
 
@@ -32,12 +33,17 @@ test: ## Run the tests, with the race detector; regcleanup's 100,000 histories w
 
 .PHONY: e2e
 e2e: ## Run the commands against real registries and a real Sigstore; cosign judges
-	cd e2e && go test -count=1 -timeout 60m -v
+	cd e2e && go test -count=1 -timeout 60m -parallel 6 -v
+
+.PHONY: faults
+faults: ## Break the real servers under signretry and both cosigns; writes docs/faults-real.md
+	cd e2e && PUSHGUARD_WRITE_FAULTS=1 go test -count=1 -timeout 60m -parallel 6 -run '^(TestNeed|TestFaults)$$' -v
 
 .PHONY: bench
-bench: ## Run the benchmarks; tagcheck beside crane, regctl and skopeo
+bench: ## Run the benchmarks; tagcheck beside its peers, signretry beside cosign
 	go test -run '^$$' -bench . ./...
 	go run ./scripts/bench
+	cd e2e && go test -run '^$$' -bench . -timeout 60m -v
 
 .PHONY: lint
 lint: $(GOLANGCI) ## Check both modules: gofmt, vet, fix, tidy, golangci-lint

@@ -5,7 +5,6 @@ package e2e
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 
@@ -16,24 +15,24 @@ import (
 // signed with one certificate.
 func TestSign_outages(t *testing.T) {
 	t.Parallel()
-	const busy = http.StatusServiceUnavailable
+	busy, reset := stack.Status(http.StatusServiceUnavailable), stack.Reset()
 	tests := map[string]struct {
 		fulcio, tsa, rekor []stack.Fault
 	}{
 		"Fulcio and Rekor busy twice": {
-			fulcio: repeat(stack.Fault{Method: "POST", Status: busy}, 2),
-			rekor:  repeat(stack.Fault{Method: "POST", Status: busy}, 2),
+			fulcio: posts(2, busy),
+			rekor:  posts(2, busy),
 		},
 		"every connection cut once": {
-			fulcio: repeat(stack.Fault{Method: "POST"}, 1),
-			tsa:    repeat(stack.Fault{Method: "POST"}, 1),
-			rekor:  repeat(stack.Fault{Method: "POST"}, 1),
+			fulcio: posts(1, reset),
+			tsa:    posts(1, reset),
+			rekor:  posts(1, reset),
 		},
 		"timestamp authority busy five times": {
-			tsa: repeat(stack.Fault{Method: "POST", Status: busy}, 5),
+			tsa: posts(5, busy),
 		},
 		"Rekor limits the rate": {
-			rekor: repeat(stack.Fault{Method: "POST", Status: http.StatusTooManyRequests}, 3),
+			rekor: posts(3, stack.Status(http.StatusTooManyRequests)),
 		},
 	}
 	host := start(t, e2e.Olareg)
@@ -60,7 +59,7 @@ func TestSign_lostAnswer(t *testing.T) {
 	j := newJob(t)
 	repository := start(t, e2e.Olareg) + "/org/app"
 	image := repository + "@" + push(t, newImage(t), repository+":1.0.0")
-	j.rekor.Break(stack.Fault{Method: "POST", Status: http.StatusBadGateway, Lost: true})
+	j.rekor.Break(posts(1, stack.Lost(http.StatusBadGateway))...)
 
 	j.sign(t, 0, image)
 	mustVerify(t, j.Identity, image)
@@ -79,7 +78,7 @@ func TestSign_givesUp(t *testing.T) {
 	j := newJob(t)
 	repository := start(t, e2e.Olareg) + "/org/app"
 	image := repository + "@" + push(t, newImage(t), repository+":1.0.0")
-	j.rekor.Break(repeat(stack.Fault{Method: "POST", Status: http.StatusServiceUnavailable}, 3)...)
+	j.rekor.Break(posts(3, stack.Status(http.StatusServiceUnavailable))...)
 
 	j.sign(t, 3, "--max-attempts=3", image)
 	mustRefuse(t, j.Identity, image, "no signatures found")
@@ -124,4 +123,7 @@ func TestSign_foreignSignature(t *testing.T) {
 	mustVerify(t, j.Identity, other)
 }
 
-func repeat(f stack.Fault, n int) []stack.Fault { return slices.Repeat([]stack.Fault{f}, n) }
+// posts break the next n POSTs.
+func posts(n int, effect stack.Effect) []stack.Fault {
+	return []stack.Fault{{Method: "POST", Times: n, Effect: effect}}
+}
