@@ -6,6 +6,7 @@ package signing_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"path/filepath"
@@ -143,6 +144,49 @@ func TestSign_allStages(t *testing.T) {
 				if _, err := l.client.Verify(b.JSON, l.trust, wrong.digest, wrong.id); !signing.IsKind(err, signing.KindInvalid) {
 					t.Errorf("rekor v%d: verify for %s: %v, want KindInvalid", version, wrong.name, err)
 				}
+			}
+		})
+	}
+}
+
+// A private authority with an intermediate: a bundle brings it along only where the
+// trust root lacks it, and never the root.
+func TestDraft_intermediate(t *testing.T) {
+	t.Parallel()
+	for _, hidden := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLab(t, 1)
+			if hidden {
+				l.Fulcio.HideIntermediate()
+				path := filepath.Join(t.TempDir(), "root.json")
+				if err := l.WriteTrustedRoot(path); err != nil {
+					t.Fatal(err)
+				}
+				var err error
+				if l.trust, err = signing.LoadTrust(path); err != nil {
+					t.Fatal(err)
+				}
+			}
+			b, err := l.sign(t.Context())
+			if err != nil {
+				t.Fatalf("hidden %t: %v", hidden, err)
+			}
+			var got struct {
+				VerificationMaterial struct {
+					Certificate *struct{} `json:"certificate"`
+					Chain       *struct {
+						Certificates []struct{} `json:"certificates"`
+					} `json:"x509CertificateChain"`
+				} `json:"verificationMaterial"`
+			}
+			if err := json.Unmarshal(b.JSON, &got); err != nil {
+				t.Fatal(err)
+			}
+			if vm := got.VerificationMaterial; (vm.Certificate == nil) != hidden || hidden && len(vm.Chain.Certificates) != 2 {
+				t.Errorf("hidden %t: verification material %+v, want the leaf, and the intermediate where it is hidden", hidden, vm)
+			}
+			if _, err := l.client.Verify(b.JSON, l.trust, digest, b.Identity); err != nil {
+				t.Errorf("hidden %t: verify: %v", hidden, err)
 			}
 		})
 	}
