@@ -64,18 +64,30 @@ func newMaterial(dir string, now time.Time) (m material, err error) {
 	return m, nil
 }
 
-// fulcioFiles makes a self-signed CA as Fulcio's file backend wants it.
+// fulcioFiles makes a root and an intermediate, as the public instance has them;
+// the file backend wants the issuing certificate first.
 func fulcioFiles(dir string, now time.Time) (keyPath, chainPath string, err error) {
+	rootKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return "", "", err
+	}
+	root := authority("pushguard e2e Fulcio root", now)
+	rootDER, err := x509.CreateCertificate(rand.Reader, root, root, rootKey.Public(), rootKey)
+	if err != nil {
+		return "", "", err
+	}
 	key, keyPath, err := newKeyFile(dir, "fulcio.key")
 	if err != nil {
 		return "", "", err
 	}
-	ca := authority("pushguard e2e Fulcio", now)
-	der, err := x509.CreateCertificate(rand.Reader, ca, ca, key.Public(), key)
+	intermediate := authority("pushguard e2e Fulcio", now)
+	intermediate.MaxPathLen, intermediate.MaxPathLenZero = 0, true
+	intermediate.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning}
+	der, err := x509.CreateCertificate(rand.Reader, intermediate, root, key.Public(), rootKey)
 	if err != nil {
 		return "", "", err
 	}
-	chainPath, err = writeCertificates(dir, "fulcio.crt", der)
+	chainPath, err = writeCertificates(dir, "fulcio.crt", der, rootDER)
 	return keyPath, chainPath, err
 }
 

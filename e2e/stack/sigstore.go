@@ -115,9 +115,13 @@ func (s *Stack) startRekorV2(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.RekorV2 = Log{URL: url, Version: 2}
+	storage := filepath.Join(s.dir, "rekor")
+	if s.tiles, err = withTiles(url, storage); err != nil {
+		return err
+	}
+	s.RekorV2 = Log{URL: s.tiles.URL, Version: 2}
 	return s.serve(ctx, process.Command{Name: "rekor-v2", Path: "posix", Args: []string{
-		"serve", "--storage-dir", filepath.Join(s.dir, "rekor"), "--signer-filepath", s.material.rekorV2Key,
+		"serve", "--storage-dir", storage, "--signer-filepath", s.material.rekorV2Key,
 		"--hostname", rekorOrigin, "--checkpoint-interval=500ms", "--batch-max-age=100ms", "--persistent-antispam=true",
 		"--http-address=127.0.0.1", "--http-port", ports[0], "--grpc-address=127.0.0.1", "--grpc-port", ports[1],
 		"--http-metrics-port", ports[2],

@@ -8,6 +8,7 @@ package stack
 import (
 	"context"
 	"errors"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,8 +32,9 @@ type Stack struct {
 	since    time.Time // of every service's validity
 	material material
 	postgres *postgres
-	trillian *trillian // under Rekor v1 and the CT log
-	ct       string    // base URL
+	trillian *trillian        // under Rekor v1 and the CT log
+	ct       string           // base URL
+	tiles    *httptest.Server // in front of Rekor v2
 
 	mu      sync.Mutex
 	servers []*process.Server
@@ -93,6 +95,9 @@ func (s *Stack) Stop() error {
 		errs = append(errs, os.RemoveAll(folder))
 	}
 	s.servers, s.folders = nil, nil
+	if s.tiles != nil {
+		s.tiles.Close()
+	}
 	if s.Issuer != nil {
 		s.Issuer.Close()
 	}
