@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/LerianStudio/pushguard/pkg/registry"
 	"github.com/LerianStudio/pushguard/pkg/retry"
 	"github.com/LerianStudio/pushguard/pkg/signing"
@@ -25,10 +27,11 @@ func (r *run) attach(ctx context.Context, l *lookup) error {
 		if err != nil {
 			return err
 		}
-		if err := r.putConfig(ctx, ref, referrer.Config); err != nil {
-			return err
-		}
-		if err := r.putBlob(ctx, ref, referrer.Layer); err != nil {
+		// At once: each takes two trips to the registry, and neither needs the other.
+		var g errgroup.Group
+		g.Go(func() error { return r.putConfig(ctx, ref, referrer.Config) })
+		g.Go(func() error { return r.putBlob(ctx, ref, referrer.Layer) })
+		if err := g.Wait(); err != nil {
 			return err
 		}
 		_, err = late(ctx, r, r.atRegistry(stageAttach, ref), func(ctx context.Context) (registry.Descriptor, error) {
