@@ -63,6 +63,7 @@ var strikes = []struct {
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	page := faultsPage(t)
+	t.Cleanup(func() { page.sum(t) })
 	host := start(t, e2e.Olareg)
 	for _, service := range struck {
 		for _, strike := range strikes {

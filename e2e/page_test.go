@@ -4,6 +4,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"regexp"
 	"slices"
@@ -16,6 +17,7 @@ const (
 	faultsFile  = "../docs/faults-real.md"
 	tableFaults = "faults"
 	tableNeed   = "need"
+	tableSum    = "sum"
 	// writeFaults has the outcomes of this run written to the page, the cosigns'
 	// too, where otherwise signretry's are compared with it.
 	writeFaults = "PUSHGUARD_WRITE_FAULTS"
@@ -41,6 +43,9 @@ func faultsPage(t *testing.T) *page {
 	t.Helper()
 	faults.mu.Lock()
 	defer faults.mu.Unlock()
+	if have := []string{signers[0], "cosign " + e2e.Cosign3().Version, "cosign " + e2e.Cosign2().Version}; !slices.Equal(have, signers) {
+		t.Fatalf("the signers are %q, and %s has columns for %q", have, faultsFile, signers)
+	}
 	faults.write = os.Getenv(writeFaults) != ""
 	if faults.lines == nil {
 		text, err := os.ReadFile(faultsFile)
@@ -83,6 +88,31 @@ func (p *page) note(t *testing.T, table, row, signer, outcome string) {
 	}
 	if cells[column] != outcome {
 		t.Errorf("%s: %s\nwant as %s has it: %s\n(make faults writes that page)", signer, outcome, faultsFile, cells[column])
+	}
+}
+
+// sum counts what each signer signed of the table of faults.
+func (p *page) sum(t *testing.T) {
+	t.Helper()
+	signed, all := make([]int, len(signers)), make([]int, len(signers))
+	inside := false
+	for _, line := range p.lines {
+		inside = line == "<!-- "+tableFaults+" -->" || inside && line != "<!-- end -->"
+		cells := strings.Split(strings.TrimSuffix(line, " |"), " | ")
+		if !inside || len(cells) < len(signers)+2 {
+			continue
+		}
+		for i, cell := range cells[len(cells)-len(signers):] {
+			if strings.Contains(cell, "signed") { // not the head, nor who was not tried
+				all[i]++
+			}
+			if strings.HasPrefix(cell, "signed") {
+				signed[i]++
+			}
+		}
+	}
+	for i, signer := range signers {
+		p.note(t, tableSum, "signed", signer, fmt.Sprintf("%d of %d", signed[i], all[i]))
 	}
 }
 

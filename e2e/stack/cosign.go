@@ -5,9 +5,11 @@ package stack
 
 import (
 	"context"
+	"debug/buildinfo"
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/LerianStudio/pushguard/e2e/process"
@@ -31,17 +33,36 @@ type Cosign struct {
 
 // Cosign3 is the latest cosign. It signs with bundles.
 func (s *Stack) Cosign3() Cosign {
-	return Cosign{Version: "3.1.3", stack: s, path: filepath.Join(s.tools.Servers, "cosign")}
+	return Cosign{Version: s.versions[0], stack: s, path: s.cosignPath(3)}
 }
 
 // Cosign2 is the last of cosign's second version. It signs in the legacy layout,
 // and trusts what its environment names.
 func (s *Stack) Cosign2() Cosign {
-	return Cosign{Version: "2.6.5", stack: s, path: filepath.Join(s.tools.Cosign2, "cosign"), env: []string{
+	return Cosign{Version: s.versions[1], stack: s, path: s.cosignPath(2), env: []string{
 		"SIGSTORE_ROOT_FILE=" + s.material.fulcioChain,
 		"SIGSTORE_REKOR_PUBLIC_KEY=" + s.material.rekorV1Pub,
 		"SIGSTORE_CT_LOG_PUBLIC_KEY_FILE=" + s.material.ctPub,
 	}}
+}
+
+func (s *Stack) cosignPath(major int) string {
+	if major == 2 {
+		return filepath.Join(s.tools.Cosign2, "cosign")
+	}
+	return filepath.Join(s.tools.Servers, "cosign")
+}
+
+// readVersions has the binaries say which cosigns they are.
+func (s *Stack) readVersions(context.Context) error {
+	for i, major := range []int{3, 2} {
+		info, err := buildinfo.ReadFile(s.cosignPath(major))
+		if err != nil {
+			return fmt.Errorf("read the version of cosign %d: %w", major, err)
+		}
+		s.versions[i] = strings.TrimPrefix(info.Main.Version, "v")
+	}
+	return nil
 }
 
 // Command is a run of cosign.

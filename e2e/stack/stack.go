@@ -35,6 +35,7 @@ type Stack struct {
 	trillian *trillian        // under Rekor v1 and the CT log
 	ct       string           // base URL
 	tiles    *httptest.Server // in front of Rekor v2
+	versions [2]string        // of cosign 3 and 2
 
 	mu      sync.Mutex
 	servers []*process.Server
@@ -74,7 +75,7 @@ func Start(ctx context.Context, dir string, tools Tools) (_ *Stack, err error) {
 	// The timestamp authority comes before Rekor v1: both want the same port for
 	// their metrics, and only Rekor does without.
 	for _, start := range []func(context.Context) error{
-		s.startTSA, s.startDatabase, s.startCTLog, s.startFulcio, s.startRekorV1, s.startRekorV2, s.writeTrustedRoot,
+		s.readVersions, s.startTSA, s.startDatabase, s.startCTLog, s.startFulcio, s.startRekorV1, s.startRekorV2, s.writeTrustedRoot,
 	} {
 		if err = start(ctx); err != nil {
 			return nil, err
