@@ -55,6 +55,8 @@ var strikes = []struct {
 	{"answer truncated", stack.Truncated()},
 	{"HTML with 200", stack.HTML()},
 	{"silence, then cut", stack.Silent(silence)},
+	{"answer late", stack.Late(silence)},
+	{"answer slow", stack.Slow(silence)},
 }
 
 // TestFaults breaks each service in each way three times in a row. What signretry
