@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Builds one image and pushes it under all its references in one go, so that they
+# share one digest; leaves buildx's metadata file for sign.sh.
+#
+#   REFS, MOVING_REFS   references, one a line (preflight.sh prints them)
+#   METADATA            the metadata file to write
+#   CONTEXT             default: .
+#   DOCKERFILE          default: Dockerfile in CONTEXT
+#   PLATFORMS           default: the builder's own
+#   BUILD_ARGS          NAME=VALUE, one a line; no secrets: they stay in the image
+#   PUBLISH             false: build, push nothing; default true
+#
+# A failed push leaves no metadata file.
+set -euo pipefail
+
+die() {
+  local message=${1//"##["/"# # ["}
+  printf 'build: error: %s\n' "$message" >&2
+  exit 2
+}
+
+args=()
+count=0
+while IFS= read -r ref; do
+  [[ -n $ref ]] || continue
+  [[ $ref =~ ^[A-Za-z0-9][A-Za-z0-9.:/_-]*$ ]] || die "$(printf '%q is no reference' "$ref")"
+  args+=(--tag "$ref")
+  count=$((count + 1))
+done <<<"${REFS:-}"$'\n'"${MOVING_REFS:-}"
+((count > 0)) || die "REFS is empty: the image has no name"
+while IFS= read -r arg; do
+  [[ -n $arg ]] || continue
+  [[ $arg =~ ^[A-Za-z_][A-Za-z0-9_]*= ]] || die "$(printf 'BUILD_ARGS: %q is not NAME=VALUE' "$arg")"
+  args+=(--build-arg "$arg")
+done <<<"${BUILD_ARGS:-}"
+[[ -z ${PLATFORMS:-} ]] || args+=("--platform=$PLATFORMS")
+[[ -z ${GITHUB_SHA:-} ]] || args+=(--label "org.opencontainers.image.revision=$GITHUB_SHA")
+[[ -z ${GITHUB_REPOSITORY:-} ]] || args+=(--label "org.opencontainers.image.source=${GITHUB_SERVER_URL:-https://github.com}/$GITHUB_REPOSITORY")
+
+case ${PUBLISH:-true} in
+true)
+  [[ -n ${METADATA:-} ]] || die "METADATA is empty: the digest of the push would be lost"
+  rm -f "$METADATA" # of an earlier attempt: it must not speak for this one
+  args+=(--push "--metadata-file=$METADATA")
+  ;;
+false) args+=(--output=type=cacheonly) ;;
+*) die "$(printf 'PUBLISH is %q: write true, false or nothing' "$PUBLISH")" ;;
+esac
+
+context=${CONTEXT:-.}
+[[ $context != -* ]] || die "$(printf 'CONTEXT %q is no path' "$context")"
+exec docker buildx build --progress=plain "${args[@]}" --file "${DOCKERFILE:-$context/Dockerfile}" "$context"
