@@ -9,8 +9,10 @@
 #   PLATFORMS           default: the builder's own
 #   BUILD_ARGS          NAME=VALUE, one a line; no secrets: they stay in the image
 #   PUBLISH             false: build, push nothing; default true
+#   BUILDX_BUILDER      a builder that exists; else one is made, as pushing to
+#                       several registries at once and several platforms need
 #
-# A failed push leaves no metadata file.
+# Output, in $GITHUB_OUTPUT: digest. A failed push leaves no metadata file.
 set -euo pipefail
 
 die() {
@@ -49,4 +51,14 @@ esac
 
 context=${CONTEXT:-.}
 [[ $context != -* ]] || die "$(printf 'CONTEXT %q is no path' "$context")"
-exec docker buildx build --progress=plain "${args[@]}" --file "${DOCKERFILE:-$context/Dockerfile}" "$context"
+if [[ -z ${BUILDX_BUILDER:-} ]]; then
+  export BUILDX_BUILDER=pushguard
+  docker buildx inspect "$BUILDX_BUILDER" >/dev/null 2>&1 ||
+    docker buildx create --name "$BUILDX_BUILDER" --driver docker-container >&2
+fi
+docker buildx build --progress=plain "${args[@]}" --file "${DOCKERFILE:-$context/Dockerfile}" "$context"
+[[ ${PUBLISH:-true} == true ]] || exit 0
+
+digest=$(sed -n 's/.*"containerimage.digest": *"\(sha256:[0-9a-f]*\)".*/\1/p' "$METADATA")
+[[ -n $digest ]] || die "$METADATA names no digest: was the image pushed?"
+printf 'digest=%s\n' "$digest" | tee -a "${GITHUB_OUTPUT:-/dev/null}"
