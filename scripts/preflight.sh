@@ -8,11 +8,12 @@
 #   DOCKERHUB_ORG, GHCR_ORG                    default: the repository's owner
 #   DOCKERHUB_REGISTRY, GHCR_REGISTRY          default: docker.io, ghcr.io
 #   ON_EXISTING_TAG         fail (default), skip or warn
-#   ENABLE_SIGNING          true (default) or false
 #   DRY_RUN                 true: nothing will be pushed; default false
+#   CONTINUE_ON_SIGNING_FAILURE, CLEANUP_ON_FAILURE   true or false (default): read
+#                           after a failure only, so a wrong one is refused here
 #   PUSHGUARD_RECORD        the run record
 #
-# Outputs beside tagcheck's: refs (one a line), moving_refs, publish and sign
+# Outputs beside tagcheck's: refs (one a line), moving_refs and publish
 # (true or false, never empty). Its exit status is tagcheck's. An empty variable
 # is one that is not set.
 set -euo pipefail
@@ -39,7 +40,8 @@ host_pattern='^([A-Za-z0-9-]+\.)*[A-Za-z0-9-]+(:[0-9]{1,5})?$'
 dockerhub=$(flag ENABLE_DOCKERHUB true)
 ghcr=$(flag ENABLE_GHCR true)
 dry_run=$(flag DRY_RUN false)
-sign=$(flag ENABLE_SIGNING true)
+flag CONTINUE_ON_SIGNING_FAILURE false >/dev/null
+flag CLEANUP_ON_FAILURE false >/dev/null
 owner=$(lower "${GITHUB_REPOSITORY_OWNER:-}")
 
 [[ ${VERSION:-} =~ $tag_pattern ]] || die "$(printf 'VERSION %q is no image tag' "${VERSION:-}")"
@@ -81,7 +83,7 @@ done
 publish=true
 [[ $dry_run == false ]] || publish=false
 {
-  printf 'publish=%s\nsign=%s\n' "$publish" "$sign"
+  printf 'publish=%s\n' "$publish"
   printf 'refs<<END_OF_REFS\n%s\nEND_OF_REFS\n' "$(printf '%s\n' "${refs[@]}")"
   printf 'moving_refs<<END_OF_REFS\n%s\nEND_OF_REFS\n' "$(printf '%s\n' ${moving_refs[@]+"${moving_refs[@]}"})"
 } >>"${GITHUB_OUTPUT:-/dev/null}"

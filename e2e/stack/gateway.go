@@ -63,6 +63,13 @@ func (g *Gateway) Break(faults ...Fault) {
 	g.faults = append(g.faults, faults...)
 }
 
+// Heal drops the faults that are still queued.
+func (g *Gateway) Heal() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.faults = nil
+}
+
 // Calls are the requests so far whose method and path prefix match.
 func (g *Gateway) Calls(method, path string) []Call {
 	g.mu.Lock()

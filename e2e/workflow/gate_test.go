@@ -148,3 +148,17 @@ func newHelm(t *testing.T) *helm {
 	t.Cleanup(h.server.Close)
 	return h
 }
+
+// sent are the bodies of the dispatches that were accepted.
+func (h *helm) sent() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.bodies
+}
+
+// set makes it refuse dispatches, or accept them again.
+func (h *helm) set(down bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.down = down
+}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -137,18 +138,67 @@ type ran struct {
 func (r *team) release(t *testing.T, inputs ...string) ran {
 	t.Helper()
 	out := r.call(t, inputs)
-	return r.act(t, out, "push", "--workflows", ".github/workflows/release.yml")
+	return r.act(t, out, onPush...)
+}
+
+// onPush is how act is told to run the team's own workflow.
+var onPush = []string{"push", "--workflows", ".github/workflows/release.yml"}
+
+// prepared is an attempt that is not started yet.
+func (r *team) prepared(t *testing.T, inputs ...string) *exec.Cmd {
+	t.Helper()
+	r.call(t, inputs)
+	return r.command(t.Context(), t, onPush...)
+}
+
+// kill ends an attempt as a machine that loses its power does: the runner and all
+// that it has started, at once.
+func kill(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	for _, pid := range append(descendants(t, cmd.Process.Pid), cmd.Process.Pid) {
+		_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended meanwhile
+	}
+	_ = cmd.Wait()
+}
+
+func descendants(t *testing.T, pid int) (list []int) {
+	t.Helper()
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range stats {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		var child, parent int
+		var state string
+		_, rest, _ := strings.Cut(string(data), ") ") // the name in brackets may hold blanks
+		if _, err := fmt.Sscan(rest, &state, &parent); err != nil || parent != pid {
+			continue
+		}
+		if child, err = strconv.Atoi(filepath.Base(filepath.Dir(path))); err == nil {
+			list = append(append(list, child), descendants(t, child)...)
+		}
+	}
+	return list
 }
 
 // call writes the team's own workflow and returns the file for its outputs.
 func (r *team) call(t *testing.T, inputs []string) string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "outputs")
-	inputs = append([]string{
+	for _, line := range []string{
 		"ghcr_registry: " + r.ghcr.host, "dockerhub_registry: " + r.hub.host,
 		"ghcr_org: " + r.name, "dockerhub_org: " + r.name, "app_name: app",
 		"sign_initial_delay: 50ms", "sign_max_delay: 200ms",
-	}, inputs...)
+	} {
+		name, _, _ := strings.Cut(line, " ")
+		if !slices.ContainsFunc(inputs, func(given string) bool { return strings.HasPrefix(given, name) }) {
+			inputs = append(inputs, line)
+		}
+	}
 	r.write(t, ".github/workflows/release.yml", fmt.Sprintf(`
 on: push
 permissions: {}
