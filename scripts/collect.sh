@@ -7,10 +7,15 @@
 # is one) and signed (there is one, and all are), true or false, never empty.
 set -euo pipefail
 
+if [[ -z ${RESULTS:-} ]]; then
+  printf 'collect: error: RESULTS is empty: where are the results?\n' >&2
+  exit 2
+fi
+
 images=
 published=false
 signed=true
-for file in "${RESULTS:?the folder of the results}"/*.json; do
+for file in "$RESULTS"/*.json; do
   [[ -e $file ]] || continue
   IFS= read -r line <"$file"
   images+=${images:+,}$line

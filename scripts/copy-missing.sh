@@ -47,6 +47,6 @@ for i in "${!missing[@]}"; do
   found=$(digest_of "$tag") || die 3 "$tag was copied and cannot be read back"
   [[ $found == "$digest" ]] || die 1 "$tag is $found after the copy, not $digest: someone else moved it"
   printf 'copied %s to %s\n' "$source" "$tag"
-  json+=${json:+,}$'\n'$(printf '  "copy-%d": {"image.name": "%s", "containerimage.digest": "%s"}' "$i" "$tag" "$digest")
+  json+=${json:+,$'\n'}$(printf '  "copy-%d": {"image.name": "%s", "containerimage.digest": "%s"}' "$i" "$tag" "$digest")
 done
-[[ -z ${METADATA:-} ]] || printf '{%s\n}\n' "$json" >"$METADATA"
+[[ -z ${METADATA:-} ]] || printf '{\n%s\n}\n' "$json" >"$METADATA"

@@ -134,7 +134,9 @@ download "$archive"
 found=$(sha256 "$work/$archive")
 [[ $found == "$want" ]] || die "$archive has the checksum $found, the release says $want: nothing was installed"
 if [[ $verifier == gh ]]; then
-  gh attestation verify "$work/$archive" --repo "$repository" --signer-workflow "${workflow#https://github.com/}" >&2 ||
+  refs=()
+  [[ -z $version ]] || refs=(--source-ref "refs/tags/v$version")
+  gh attestation verify "$work/$archive" --repo "$repository" --signer-workflow "${workflow#https://github.com/}" ${refs[@]+"${refs[@]}"} >&2 ||
     die "$archive has no provenance of $workflow: nothing was installed"
 fi
 [[ $verify == signature ]] || printf 'install: warning: only the checksum was verified, not who made the release\n' >&2
