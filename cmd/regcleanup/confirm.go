@@ -9,10 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
-
-	"golang.org/x/term"
 
 	"github.com/LerianStudio/pushguard/pkg/actions"
 	"github.com/LerianStudio/pushguard/pkg/cleanup"
@@ -34,8 +31,7 @@ func confirm(ctx context.Context, env *command.Env, o *options, in *input, steps
 	if todo == 0 {
 		return nil
 	}
-	file, ok := env.In.(*os.File)
-	if !ok || !term.IsTerminal(int(file.Fd())) {
+	if !command.IsTerminal(env.In) {
 		return &command.UsageError{
 			Err:  errors.New("without a record --delete asks before it acts, and nobody can answer here: stdin is no terminal"),
 			Next: "nothing was changed; add --yes",
@@ -52,7 +48,7 @@ func confirm(ctx context.Context, env *command.Env, o *options, in *input, steps
 	}
 	answer := make(chan string, 1)
 	go func() {
-		line, _ := bufio.NewReader(file).ReadString('\n')
+		line, _ := bufio.NewReader(env.In).ReadString('\n')
 		answer <- strings.ToLower(strings.TrimSpace(line))
 	}()
 	select {

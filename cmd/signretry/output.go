@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -21,15 +22,22 @@ type answer struct {
 	Signed   bool              `json:"signed"` // all of them
 	Identity *signing.Identity `json:"identity"`
 	Images   []answerImage     `json:"images"`
+	Later    string            `json:"later,omitempty"` // the command that signs what is not signed
 	Attempts []answerAttempt   `json:"attempts"`
 }
 
 type answerImage struct {
-	Ref    string       `json:"ref"`
-	Digest string       `json:"digest"`
-	Status string       `json:"status"` // signed, already or failed
-	Log    *answerLog   `json:"log"`
-	Error  *answerError `json:"error"`
+	Ref        string            `json:"ref"`
+	Digest     string            `json:"digest"`
+	Status     string            `json:"status"` // signed, already or failed
+	Signatures []answerSignature `json:"signatures"`
+	Log        *answerLog        `json:"log"` // of the first signature that is in one
+	Error      *answerError      `json:"error"`
+}
+
+type answerSignature struct {
+	Format string     `json:"format"`
+	Log    *answerLog `json:"log"`
 }
 
 type answerLog struct {
@@ -53,17 +61,17 @@ type answerAttempt struct {
 	Error  string    `json:"error,omitempty"`
 }
 
-func newAnswer(r signretry.Report) answer {
-	a := answer{Schema: answerSchema, Signed: allSigned(r), Images: []answerImage{}, Attempts: []answerAttempt{}}
+func newAnswer(r signretry.Report, later string) answer {
+	a := answer{Schema: answerSchema, Signed: allSigned(r), Later: later, Images: []answerImage{}, Attempts: []answerAttempt{}}
 	if r.Identity.Subject != "" {
 		a.Identity = &r.Identity
 	}
 	for _, res := range r.Results {
 		ref := res.Ref
 		ref.Digest = ""
-		img := answerImage{Ref: ref.String(), Digest: res.Ref.Digest, Status: string(res.Status)}
-		if res.Log != nil {
-			img.Log = &answerLog{URL: res.Log.URL, Index: res.Log.Index}
+		img := answerImage{Ref: ref.String(), Digest: res.Ref.Digest, Status: string(res.Status), Log: logOf(res.Log()), Signatures: []answerSignature{}}
+		for _, s := range res.Signatures {
+			img.Signatures = append(img.Signatures, answerSignature{Format: string(s.Format), Log: logOf(s.Log)})
 		}
 		if res.Err != nil {
 			img.Error = &answerError{Message: res.Err.Error(), Hint: hint(res.Err), Passing: res.Passing()}
@@ -83,6 +91,13 @@ func newAnswer(r signretry.Report) answer {
 	return a
 }
 
+func logOf(e *signretry.LogEntry) *answerLog {
+	if e == nil {
+		return nil
+	}
+	return &answerLog{URL: e.URL, Index: e.Index}
+}
+
 func allSigned(r signretry.Report) bool {
 	for _, res := range r.Results {
 		if res.Status == signretry.Failed {
@@ -96,10 +111,13 @@ func allSigned(r signretry.Report) bool {
 func table(r signretry.Report) [][]string {
 	rows := [][]string{{"IMAGE", "STATUS", "LOG INDEX"}}
 	for _, res := range r.Results {
-		index := "-"
-		if res.Log != nil {
-			index = strconv.FormatInt(res.Log.Index, 10)
+		var indexes []string
+		for _, s := range res.Signatures {
+			if s.Log != nil {
+				indexes = append(indexes, strconv.FormatInt(s.Log.Index, 10))
+			}
 		}
+		index := cmp.Or(strings.Join(indexes, ", "), "-")
 		status := string(res.Status)
 		if res.Status == signretry.Already {
 			status = "already signed"
@@ -119,8 +137,8 @@ func outputs(r signretry.Report, recordPath string) []actions.Output {
 			continue
 		}
 		signed = append(signed, res.Ref.String())
-		if res.Log != nil && index == "" {
-			index = strconv.FormatInt(res.Log.Index, 10)
+		if l := res.Log(); l != nil && index == "" {
+			index = strconv.FormatInt(l.Index, 10)
 		}
 	}
 	return []actions.Output{

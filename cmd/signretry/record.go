@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/LerianStudio/pushguard/pkg/actions"
 	"github.com/LerianStudio/pushguard/pkg/command"
 	"github.com/LerianStudio/pushguard/pkg/record"
 	"github.com/LerianStudio/pushguard/pkg/registry"
@@ -39,27 +40,34 @@ func (b *book) save() error {
 	return b.record.Save(b.path)
 }
 
-// add notes a signature with the tags that it covers: the one it was asked for
-// by, or all that the record knows under its digest.
+// add notes what came of an image at the tags that it covers: the one it was asked
+// for by, or all that the record knows under its digest.
 func (b *book) add(r signretry.Result) {
-	if r.Status == signretry.Failed {
-		return
-	}
-	s := record.Signature{Format: "bundle", Digest: r.Ref.Digest, At: r.At}
-	if r.Log != nil {
-		s.Log = &record.LogEntry{URL: r.Log.URL, Index: r.Log.Index}
-	}
 	for _, t := range b.tags(r.Ref) {
-		same := func(have record.Signature) bool {
-			return have.Format == s.Format && have.Digest == s.Digest &&
-				(have.Log == nil && s.Log == nil || have.Log != nil && s.Log != nil && have.Log.URL == s.Log.URL && have.Log.Index == s.Log.Index)
+		for _, have := range r.Signatures {
+			note(t, have, r)
 		}
-		if !slices.ContainsFunc(t.Signatures, same) {
-			t.Signatures = append(t.Signatures, s)
+		t.Unsigned = nil
+		if r.Status == signretry.Failed {
+			t.Unsigned = &record.Unsigned{Digest: r.Ref.Digest, Reason: actions.Plain(r.Err.Error()), At: r.At}
 		}
 	}
 	if err := b.save(); err != nil && b.err == nil {
 		b.err = err
+	}
+}
+
+func note(t *record.Tag, have signretry.Signature, r signretry.Result) {
+	s := record.Signature{Format: string(have.Format), Digest: r.Ref.Digest, At: r.At}
+	if have.Log != nil {
+		s.Log = &record.LogEntry{URL: have.Log.URL, Index: have.Log.Index}
+	}
+	same := func(known record.Signature) bool {
+		return known.Format == s.Format && known.Digest == s.Digest &&
+			(known.Log == nil && s.Log == nil || known.Log != nil && s.Log != nil && known.Log.URL == s.Log.URL && known.Log.Index == s.Log.Index)
+	}
+	if !slices.ContainsFunc(t.Signatures, same) {
+		t.Signatures = append(t.Signatures, s)
 	}
 }
 

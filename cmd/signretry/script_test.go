@@ -7,7 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -22,7 +24,24 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"signretry": main})
+	testscript.Main(m, map[string]func(){"signretry": main, "xdg-open": browser})
+}
+
+// browser is what a desktop has under the name xdg-open: it returns at once, and
+// the browser itself goes where it is sent.
+func browser() {
+	if os.Getenv("BROWSER_WINDOW") == "" {
+		window := exec.Command(os.Args[0], os.Args[1:]...)
+		window.Env = append(os.Environ(), "BROWSER_WINDOW=1")
+		if err := window.Start(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	if resp, err := http.Get(os.Args[1]); err == nil {
+		_ = resp.Body.Close()
+	}
 }
 
 func TestScripts(t *testing.T) {
@@ -35,11 +54,12 @@ func TestScripts(t *testing.T) {
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"metadata": metadata, "sigstore": sigstore, "count": count, "identity": identity, "token": token,
+			"metadata": metadata, "sigstore": sigstore, "count": count, "identity": beWorkflow, "token": token,
 		},
 		Replace: func(ts *testscript.TestScript, output string) string {
 			output = strings.ReplaceAll(output, sigstoreOf(ts).URL, "https://sigstore.example")
 			output = regexp.MustCompile(`wait=[0-9.a-zµ]+`).ReplaceAllString(output, "wait=1.2s")
+			output = regexp.MustCompile(`since=\S+ until=\S+`).ReplaceAllString(output, "since=14:02:11Z until=14:17:11Z")
 			return regexp.MustCompile(` --(trusted-root|signing-config)=\S+`).ReplaceAllString(output, "")
 		},
 	})
@@ -84,11 +104,11 @@ func metadata(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // sigstore SERVICE WHAT TIMES plans faults: a status, lost, not-found, html,
-// hang, reset; "sigstore SERVICE heal" forgets them.
+// hang, reset, echo, deny; "sigstore SERVICE heal" forgets them.
 func sigstore(ts *testscript.TestScript, _ bool, args []string) {
 	s := sigstoreOf(ts)
 	route, ok := map[string]*signingtest.Route{
-		"token": &s.OIDC.Route, "fulcio": &s.Fulcio.Route, "tsa": &s.TSA.Route, "rekor": &s.Rekor.Create, "rekor-get": &s.Rekor.Get,
+		"token": &s.OIDC.Route, "fulcio": &s.Fulcio.Route, "tsa": &s.TSA.Route, "rekor": &s.Rekor.Create, "rekor-get": &s.Rekor.Get, "login": &s.Login.Route,
 	}[args[0]]
 	if !ok {
 		ts.Fatalf("no service %q", args[0])
@@ -110,6 +130,10 @@ func sigstore(ts *testscript.TestScript, _ bool, args []string) {
 		route.Fail(n, signingtest.HTML())
 	case args[1] == "hang":
 		route.Fail(n, signingtest.Fault{Hang: true})
+	case args[1] == "echo":
+		route.Fail(n, signingtest.Fault{Status: 503, Echo: true})
+	case args[1] == "deny":
+		s.Login.Deny()
 	case args[1] == "reset":
 		route.Fail(n, signingtest.Fault{Reset: true})
 	default:
@@ -125,8 +149,8 @@ func count(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// identity WORKFLOW changes who the job is.
-func identity(ts *testscript.TestScript, _ bool, args []string) {
+// beWorkflow WORKFLOW changes who the job is.
+func beWorkflow(ts *testscript.TestScript, _ bool, args []string) {
 	sigstoreOf(ts).OIDC.SetWorkflow(args[0])
 }
 

@@ -54,10 +54,14 @@ func BuildTools(ctx context.Context, moduleDir string) (string, error) {
 	return dir, nil
 }
 
-// BuildCommands builds the three commands under test, of the module in
-// moduleDir, into dir: the same way as the Makefile's build target.
+// BuildCommands builds the three commands under test, of the module in moduleDir,
+// into dir, with the Makefile's build target: what is measured is what is shipped.
 func BuildCommands(ctx context.Context, moduleDir, dir string) error {
-	return goBuild(ctx, moduleDir, dir, "-tags", "urfave_cli_no_docs", "./cmd/...")
+	out, err := exec.CommandContext(ctx, "make", "-C", moduleDir, "build", "BIN="+dir).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("make build: %w\n%s", err, bytes.TrimSpace(out))
+	}
+	return nil
 }
 
 func goBuild(ctx context.Context, moduleDir, dir string, args ...string) error {

@@ -117,7 +117,7 @@ func (c Cleaner) follow(ctx context.Context, all *reach, ref registry.Reference,
 	known := all.tags[d.Digest] != ""
 	all.tags[d.Digest] = tag
 	switch {
-	case known || !isIndex(d.MediaType):
+	case known || !registry.IsIndex(d.MediaType):
 		return nil
 	case depth == maxDepth:
 		all.unread = tag
@@ -159,10 +159,6 @@ func manifestsIn(m registry.Manifest) ([]registry.Descriptor, error) {
 
 func isImage(mediaType string) bool {
 	return mediaType == "application/vnd.oci.image.manifest.v1+json" || mediaType == "application/vnd.docker.distribution.manifest.v2+json"
-}
-
-func isIndex(mediaType string) bool {
-	return mediaType == "application/vnd.oci.image.index.v1+json" || mediaType == "application/vnd.docker.distribution.manifest.list.v2+json"
 }
 
 // hangs reports whether a tag belongs to another image by its name: the fallback

@@ -47,6 +47,8 @@ type Env struct {
 	Getenv   func(string) string
 	Log      *slog.Logger
 	Workflow *actions.Workflow
+	// Live is the terminal's last line; nil where nobody watches.
+	Live *Live
 }
 
 // Main runs the tool that newTool builds and ends the process.
@@ -63,6 +65,10 @@ func Run(ctx context.Context, tool *Tool, args []string, env *Env) int {
 	defer stop()
 	env.Name = tool.Name
 	env.Workflow = actions.New(env.Getenv)
+	if env.Live = newLive(env); env.Live != nil {
+		defer env.Live.Clear()
+		env.Err = env.Live
+	}
 	env.Log = newLogger(env, slog.LevelInfo)
 	err := run(ctx, tool, args, env)
 	if code, ok := interrupted(ctx); ok && err != nil {
@@ -145,6 +151,7 @@ func (e *Env) Answer(text string) error {
 	if text == "" {
 		return nil
 	}
+	e.Live.Clear()
 	if !strings.HasSuffix(text, "\n") {
 		text += "\n"
 	}

@@ -135,7 +135,7 @@ func TestRun_usageErrors(t *testing.T) {
 		"--wait=-5s":        `invalid value "-5s" for flag --wait: use a time`,
 		"--mode=x":          `invalid value "x" for flag --mode: use one of fail, skip`,
 		"--on=maybe":        `invalid boolean value "maybe" for --on: parse error`,
-		"--max-attempts=0":  "--max-attempts is 0: at least 1 is needed",
+		"--max-attempts=-1": "--max-attempts is -1: use 1 or more, or 0 for as many as --max-elapsed allows",
 		"--timeout=0":       "--timeout is 0: a request needs some time",
 		"--quiet --verbose": "--quiet and --verbose exclude each other",
 		"a  b":              "argument 2 is empty\ntoy: hint: a variable on the command line is not set",

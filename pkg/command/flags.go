@@ -57,7 +57,7 @@ func (c *Common) flags(tool string) []cli.Flag {
 		&cli.BoolFlag{Name: "verbose", Usage: "print every request's outcome on stderr", Destination: &c.Verbose, DisableDefaultText: true, Category: commonCategory},
 		recordFlag,
 		Duration("timeout", "give up on one request after `TIME`", &c.Timeout, commonCategory),
-		&cli.IntFlag{Name: "max-attempts", Usage: "try an operation `N` times", Destination: &c.MaxAttempts, Value: c.MaxAttempts, Category: commonCategory},
+		&cli.IntFlag{Name: "max-attempts", Usage: "try an operation `N` times; 0: as often as --max-elapsed allows", Destination: &c.MaxAttempts, Value: c.MaxAttempts, Category: commonCategory},
 		Duration("initial-delay", "ceiling of the first wait between tries, `TIME`", &c.InitialDelay, commonCategory),
 		Duration("max-delay", "ceiling of any wait between tries, `TIME`", &c.MaxDelay, commonCategory),
 		Duration("max-elapsed", "give up on the whole run after `TIME`", &c.MaxElapsed, commonCategory),
@@ -67,8 +67,10 @@ func (c *Common) flags(tool string) []cli.Flag {
 // check refuses values that make no sense together or at all.
 func (c *Common) check() error {
 	switch {
-	case c.MaxAttempts < 1:
-		return &UsageError{Err: fmt.Errorf("--max-attempts is %d: at least 1 is needed", c.MaxAttempts)}
+	case c.MaxAttempts < 0:
+		return &UsageError{Err: fmt.Errorf("--max-attempts is %d: use 1 or more, or 0 for as many as --max-elapsed allows", c.MaxAttempts)}
+	case c.MaxAttempts == 0 && c.MaxElapsed == 0:
+		return &UsageError{Err: errors.New("--max-attempts and --max-elapsed are both 0: that would be for ever")}
 	case c.Timeout == 0:
 		return &UsageError{Err: errors.New("--timeout is 0: a request needs some time")}
 	case c.Quiet && c.Verbose:
@@ -124,6 +126,14 @@ func (d duration) String() string {
 // Choice is a flag that takes one of the given words. The value at dst is the default.
 func Choice(name, usage string, dst *string, words ...string) cli.Flag {
 	return &cli.GenericFlag{Name: name, Usage: usage + ": " + strings.Join(words, ", "), Value: &choice{dst, words}}
+}
+
+// InCategory puts a flag of this package under a heading of the help.
+func InCategory(category string, f cli.Flag) cli.Flag {
+	if g, ok := f.(*cli.GenericFlag); ok {
+		g.Category = category
+	}
+	return f
 }
 
 type choice struct {

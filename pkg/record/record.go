@@ -52,6 +52,7 @@ type Tag struct {
 	Immutable  *Immutable  `json:"immutable,omitempty"`
 	Published  *Published  `json:"published,omitempty"`
 	Signatures []Signature `json:"signatures,omitempty"`
+	Unsigned   *Unsigned   `json:"unsigned,omitempty"` // the last attempt to sign it failed
 	Cleanup    *Cleanup    `json:"cleanup,omitempty"`
 
 	unknown fields
@@ -96,6 +97,15 @@ type Signature struct {
 	Format string    `json:"format"` // bundle or legacy
 	Digest string    `json:"digest"`
 	Log    *LogEntry `json:"log,omitempty"`
+	At     time.Time `json:"at"`
+
+	unknown fields
+}
+
+// Unsigned says why Digest could not be signed; it goes when it has been.
+type Unsigned struct {
+	Digest string    `json:"digest"`
+	Reason string    `json:"reason"`
 	At     time.Time `json:"at"`
 
 	unknown fields

@@ -67,6 +67,7 @@ type (
 	plainImmutable Immutable
 	plainPublished Published
 	plainSignature Signature
+	plainUnsigned  Unsigned
 	plainLogEntry  LogEntry
 	plainCleanup   Cleanup
 )
@@ -106,6 +107,11 @@ func (s *Signature) UnmarshalJSON(data []byte) (err error) {
 	return err
 }
 
+func (u *Unsigned) UnmarshalJSON(data []byte) (err error) {
+	u.unknown, err = decode(data, (*plainUnsigned)(u))
+	return err
+}
+
 func (l *LogEntry) UnmarshalJSON(data []byte) (err error) {
 	l.unknown, err = decode(data, (*plainLogEntry)(l))
 	return err
@@ -123,5 +129,6 @@ func (s State) MarshalJSON() ([]byte, error)     { return encode(plainState(s), 
 func (i Immutable) MarshalJSON() ([]byte, error) { return encode(plainImmutable(i), i.unknown) }
 func (p Published) MarshalJSON() ([]byte, error) { return encode(plainPublished(p), p.unknown) }
 func (s Signature) MarshalJSON() ([]byte, error) { return encode(plainSignature(s), s.unknown) }
+func (u Unsigned) MarshalJSON() ([]byte, error)  { return encode(plainUnsigned(u), u.unknown) }
 func (l LogEntry) MarshalJSON() ([]byte, error)  { return encode(plainLogEntry(l), l.unknown) }
 func (c Cleanup) MarshalJSON() ([]byte, error)   { return encode(plainCleanup(c), c.unknown) }

@@ -69,6 +69,7 @@ func (c *Client) failure(ctx context.Context, op string, ref Reference, t *trace
 	}
 	e.Code, e.Message = registryError(a)
 	e.Kind = kind(a, e.Code, e.Message)
+	e.atSignatureTag(a)
 	if e.Kind == KindNotFound && e.Code == "NAME_UNKNOWN" && asked && token.anonymous {
 		// Those who may not see a repository are told the same.
 		e.Kind = KindAuth

@@ -33,6 +33,11 @@ type Manifest struct {
 	Raw []byte
 }
 
+// IsIndex reports whether mediaType is that of an image index or a manifest list.
+func IsIndex(mediaType string) bool {
+	return mediaType == "application/vnd.oci.image.index.v1+json" || mediaType == "application/vnd.docker.distribution.manifest.list.v2+json"
+}
+
 func describe(d descriptor.Descriptor) Descriptor {
 	return Descriptor{MediaType: d.MediaType, Digest: d.Digest.String(), Size: d.Size, ArtifactType: d.ArtifactType, Annotations: d.Annotations}
 }
@@ -113,9 +118,9 @@ func (c *Client) PutManifest(ctx context.Context, ref Reference, mediaType strin
 	if ref.Tag != "" {
 		target.Digest = ""
 	}
-	return c.do(ctx, "write manifest", ref, func(ctx context.Context, rc *regclient.RegClient) error {
+	return c.explainImmutable(ctx, c.do(ctx, "write manifest", ref, func(ctx context.Context, rc *regclient.RegClient) error {
 		return rc.ManifestPut(ctx, target, m)
-	})
+	}))
 }
 
 // DeleteTag removes one tag and leaves the manifest and its other tags

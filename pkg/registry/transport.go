@@ -10,6 +10,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -88,7 +89,7 @@ func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 		return r.requestToken(req)
 	}
 	a := &answer{method: req.Method, path: req.URL.Path, at: time.Now()}
-	resp, err := r.next.RoundTrip(req)
+	resp, err := r.next.RoundTrip(mountFromItself(req))
 	if err != nil {
 		a.err = err
 		t.add(a)
@@ -100,10 +101,28 @@ func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	if resp.StatusCode >= http.StatusBadRequest && req.Method != http.MethodHead {
 		a.body, _ = io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
 		_ = resp.Body.Close()
+		a.body = scrub(a.body, req)
 		resp.Body = io.NopCloser(bytes.NewReader(a.body))
 	}
 	t.add(a)
 	return resp, nil
+}
+
+// mountFromItself names the repository as the source where regclient begins an
+// upload by asking for a mount from anywhere, which few registries offer. What the
+// repository has already, such as the empty config of every signature, is then
+// there after one request; else the answer is an upload, as without it (distribution
+// specification, "Mounting a blob from another repository").
+func mountFromItself(req *http.Request) *http.Request {
+	repository, uploads := strings.CutSuffix(req.URL.Path, "/blobs/uploads/")
+	query := req.URL.Query()
+	if req.Method != http.MethodPost || !uploads || !query.Has("mount") || query.Has("from") {
+		return req
+	}
+	query.Set("from", strings.TrimPrefix(repository, "/v2/"))
+	req = req.Clone(req.Context())
+	req.URL.RawQuery = query.Encode()
+	return req
 }
 
 // requestToken sends a request for a token. Its answer is small and read here, so that
@@ -123,6 +142,9 @@ func (r *recorder) requestToken(req *http.Request) (*http.Response, error) {
 		_ = resp.Body.Close()
 		resp.Body = io.NopCloser(bytes.NewReader(body))
 		a.body = body
+		if resp.StatusCode >= http.StatusBadRequest {
+			a.body = scrub(body, req)
+		}
 	}
 	a.err = err
 	r.mu.Lock()
@@ -136,6 +158,36 @@ func (r *recorder) requestToken(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	return resp, nil
+}
+
+// scrub takes the credentials of a request out of what was answered: servers and
+// proxies echo what they were sent, and their words are shown.
+func scrub(body []byte, req *http.Request) []byte {
+	_, sent, _ := strings.Cut(req.Header.Get("Authorization"), " ")
+	_, password, _ := req.BasicAuth()
+	secrets := []string{sent, password}
+	if req.GetBody != nil && strings.HasPrefix(req.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+		if form, err := readForm(req); err == nil {
+			secrets = append(secrets, form.Get("password"), form.Get("refresh_token"))
+		}
+	}
+	for _, secret := range secrets {
+		if secret != "" {
+			body = bytes.ReplaceAll(body, []byte(secret), []byte("[redacted]"))
+		}
+	}
+	return body
+}
+
+// readForm reads a copy of the form that a request sends.
+func readForm(req *http.Request) (url.Values, error) {
+	body, err := req.GetBody()
+	if err != nil {
+		return nil, err
+	}
+	form := http.Request{Method: http.MethodPost, Header: req.Header, Body: body}
+	err = form.ParseForm()
+	return form.PostForm, err
 }
 
 // token is how the last request for a repository's token went, if there was one.
@@ -153,12 +205,9 @@ func wanted(req *http.Request) (repositories []string, anonymous bool) {
 	scopes := req.URL.Query()["scope"]
 	anonymous = req.Header.Get("Authorization") == ""
 	if req.GetBody != nil {
-		if body, err := req.GetBody(); err == nil {
-			form := http.Request{Method: http.MethodPost, Header: req.Header, Body: body}
-			if form.ParseForm() == nil {
-				scopes = append(scopes, strings.Fields(form.PostForm.Get("scope"))...)
-				anonymous = anonymous && form.PostForm.Get("password")+form.PostForm.Get("refresh_token") == ""
-			}
+		if form, err := readForm(req); err == nil {
+			scopes = append(scopes, strings.Fields(form.Get("scope"))...)
+			anonymous = anonymous && form.Get("password")+form.Get("refresh_token") == ""
 		}
 	}
 	for _, scope := range scopes {

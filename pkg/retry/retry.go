@@ -27,6 +27,8 @@ type Policy struct {
 	InitialDelay time.Duration
 	// MaxDelay is the ceiling of every wait; 0 means no ceiling.
 	MaxDelay time.Duration
+	// Circuit, if set, is shared with the other operations that ask the same service.
+	Circuit *Circuit
 	// OnWait, if set, is told before each wait, never after the last failure.
 	OnWait func(Wait)
 }
@@ -36,6 +38,7 @@ type Wait struct {
 	Attempt int           // number of the try that failed, from 1
 	Err     error         // why it failed
 	Delay   time.Duration // how long the pause is
+	Since   time.Time     // when the first try failed
 	Until   time.Time     // when the next try starts
 }
 
@@ -93,63 +96,85 @@ func (e *GaveUpError) Unwrap() []error {
 // in a [GaveUpError]. A server's Retry-After that does not fit before ctx's
 // deadline ends the tries at once: waiting for less would only add load.
 func Do[T any](ctx context.Context, p Policy, op func(context.Context) (T, error)) (T, error) {
-	var (
-		start    = time.Now()
-		attempts int
-		delay    time.Duration
-		gaveUp   error
-	)
+	l := loop{Policy: p, start: time.Now()}
 	value, err := retrygo.DoWithData(
 		func() (T, error) {
-			attempts++
-			return op(ctx)
+			l.again, l.gaveUp = false, nil
+			pass, err := p.Circuit.enter(ctx)
+			if err != nil {
+				var none T
+				return none, err
+			}
+			l.attempts++
+			v, err := op(ctx)
+			l.judge(ctx, pass, err)
+			return v, err
 		},
 		retrygo.Context(ctx),
 		retrygo.Attempts(uint(max(p.MaxAttempts, 0))),
 		retrygo.LastErrorOnly(true),
-		retrygo.RetryIf(func(err error) bool {
-			if !Transient(err) {
-				return false
-			}
-			g := &GaveUpError{Attempts: attempts, Elapsed: time.Since(start), Err: err}
-			gaveUp = g
-			if ctx.Err() != nil {
-				g.Cause = context.Cause(ctx)
-				return false
-			}
-			if attempts == p.MaxAttempts {
-				return false
-			}
-			delay, g.Cause = p.delay(ctx, attempts, err)
-			return g.Cause == nil
-		}),
-		retrygo.DelayType(func(uint, error, *retrygo.Config) time.Duration { return delay }),
+		retrygo.RetryIf(func(error) bool { return l.again }),
+		retrygo.DelayType(func(uint, error, *retrygo.Config) time.Duration { return l.delay }),
 		retrygo.OnRetry(func(_ uint, err error) {
 			if p.OnWait != nil {
-				p.OnWait(Wait{Attempt: attempts, Err: err, Delay: delay, Until: time.Now().Add(delay)})
+				p.OnWait(Wait{Attempt: l.attempts, Err: err, Delay: l.delay, Since: l.failing, Until: time.Now().Add(l.delay)})
 			}
 		}),
 	)
 	switch {
 	case err == nil:
 		return value, nil
-	case attempts == 0: // ctx had ended before the first try
+	case l.attempts == 0 && errors.Is(err, ctx.Err()): // ctx had ended before the first try
 		return value, context.Cause(ctx)
-	case gaveUp == nil || !endedWaiting(ctx, gaveUp, err):
+	case l.gaveUp == nil:
 		return value, err
+	case l.gaveUp.Cause == nil && ctx.Err() != nil: // it ended during a wait
+		l.gaveUp.Cause = context.Cause(ctx)
 	}
-	return value, gaveUp
+	return value, l.gaveUp
 }
 
-// endedWaiting tells a failure that the policy gave up on from a permanent one
-// that followed it, and fills in the cause when ctx ended during a wait.
-func endedWaiting(ctx context.Context, gaveUp, err error) bool {
-	g, _ := errors.AsType[*GaveUpError](gaveUp)
-	if g.Cause == nil && ctx.Err() != nil {
-		g.Cause = context.Cause(ctx)
-		return true
+// loop is the state of one call of Do.
+type loop struct {
+	Policy
+
+	start    time.Time
+	failing  time.Time // when the first failure was seen
+	attempts int
+	again    bool
+	delay    time.Duration
+	gaveUp   *GaveUpError // what to return if there is no further try; nil = the error as it is
+}
+
+// judge decides after a try whether and when there is another one.
+func (l *loop) judge(ctx context.Context, p pass, err error) {
+	failures := l.Circuit.met(p, err)
+	if err == nil || !Transient(err) {
+		return
 	}
-	return Transient(err)
+	if l.failing.IsZero() {
+		l.failing = time.Now()
+	}
+	g := &GaveUpError{Attempts: l.attempts, Elapsed: time.Since(l.start), Err: err}
+	l.gaveUp = g
+	tries := max(l.attempts, failures)
+	switch {
+	case ctx.Err() != nil:
+		g.Cause = context.Cause(ctx)
+	case l.MaxAttempts > 0 && tries >= l.MaxAttempts:
+	default:
+		l.delay, g.Cause = l.Policy.delay(ctx, tries, err)
+		l.again = g.Cause == nil
+	}
+	if failures == 0 {
+		return
+	}
+	// Whoever has no further try while others may have some gives up alone.
+	if l.again || ctx.Err() == nil && failures < l.MaxAttempts && g.Cause == nil {
+		l.Circuit.wait(p, l.delay, nil)
+	} else {
+		l.Circuit.wait(p, 0, g)
+	}
 }
 
 // delay draws the wait after try n (from 1), or says why there is no time for it.

@@ -41,7 +41,7 @@ const (
 	KindPending
 	// KindExpired is a token or certificate that ran out: get a new one and go on from there.
 	KindExpired
-	// KindConflict is an entry that Rekor v2 already holds and does not hand out: sign anew.
+	// KindConflict is an entry that a Rekor v2 already holds and does not hand out: sign anew.
 	KindConflict
 	// KindConfig is a mistake in what the caller set up: no rights to ask for a token, no trust root.
 	KindConfig
@@ -74,6 +74,7 @@ type Error struct {
 	Err     error         // the cause, not printed; nil when the answer itself is the cause
 
 	location string // Location of a 409
+	logIndex string // X-Log-Index of a 409
 }
 
 // Error returns "get certificate from https://fulcio…: 503: upstream down".

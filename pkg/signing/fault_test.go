@@ -199,11 +199,11 @@ func TestSubmit_lostAnswer(t *testing.T) {
 		}
 		for range 2 {
 			want := verdict{signing.StageLog, signing.KindPending, 404, true, 0}
-			if diff := cmp.Diff(want, verdictOf(t, l.client.Await(t.Context(), d, log))); diff != "" {
+			if diff := cmp.Diff(want, verdictOf(t, l.client.Await(t.Context(), d, log, l.trust))); diff != "" {
 				t.Fatalf("GET (-want +got):\n%s", diff)
 			}
 		}
-		if err := l.client.Await(t.Context(), d, log); err != nil {
+		if err := l.client.Await(t.Context(), d, log, l.trust); err != nil {
 			t.Fatalf("third GET: %v", err)
 		}
 		b, err := l.client.Finish(d, l.trust)
@@ -219,33 +219,30 @@ func TestSubmit_lostAnswer(t *testing.T) {
 	})
 }
 
-// A log that is taken over must not lead us elsewhere, nor pass off another entry as ours.
+// A log that is taken over must not lead us elsewhere: of what it says only the
+// name of the entry is used, and else the entry's own hash.
 func TestSubmit_hostileLocation(t *testing.T) {
 	t.Parallel()
-	uuid := strings.Repeat("ab", 40)
-	for location, want := range map[string]string{
-		"": "without the location",
-		"https://evil.example/api/v1/log/entries/" + uuid: "another host",
-		"//evil.example/api/v1/log/entries/" + uuid:       "another host",
-		"/api/v1/log/entries/../../../admin":              "not a log entry",
-		"/api/v1/log/entries/" + uuid + "/x":              "not a log entry",
-		"/api/v1/log/entries/zz":                          "not a log entry",
-		"/other/" + uuid:                                  "not a log entry",
-		"%zz":                                             "not a URL",
+	for _, location := range []string{
+		"", "/api/v1/log/entries/../../../admin", "/api/v1/log/entries/zz", "%zz",
+		"https://evil.example/api/v1/log/entries/" + strings.Repeat("ab", 40),
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			l := newLab(t, 1)
+			log := l.services.Logs[0]
 			d, err := l.draft(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
 			l.Rekor.Create.Fail(1, signingtest.Fault{Status: 409, Location: location})
-			err = l.client.Submit(t.Context(), d, l.services.Logs[0])
-			if got := verdictOf(t, err); got.Kind != signing.KindMalformed || !strings.Contains(err.Error(), want) {
-				t.Errorf("location %q: %v, want %q", location, err, want)
+			if err := l.client.Submit(t.Context(), d, log); err != nil || !d.Waiting(log) {
+				t.Fatalf("location %q: %v, waiting %v", location, err, d.Waiting(log))
 			}
-			if n := l.Rekor.Get.Requests(); n != 0 {
-				t.Errorf("location %q was followed", location)
+			if err := l.client.Await(t.Context(), d, log, l.trust); !signing.IsKind(err, signing.KindPending) {
+				t.Errorf("location %q: %v, want KindPending", location, err)
+			}
+			if n := l.Rekor.Get.Requests(); n != 1 {
+				t.Errorf("location %q: the log was asked %d times, want 1", location, n)
 			}
 		})
 	}
@@ -270,7 +267,7 @@ func TestFinish_otherEntry(t *testing.T) {
 		}
 		// The second signer is pointed at the first one's entry.
 		l.Rekor.Create.Fail(1, signingtest.Fault{Status: 409, Location: "/api/v1/log/entries/" + l.Rekor.UUIDs()[0]})
-		if err := errors.Join(l.client.Submit(t.Context(), second, log), l.client.Await(t.Context(), second, log)); err != nil {
+		if err := errors.Join(l.client.Submit(t.Context(), second, log), l.client.Await(t.Context(), second, log, l.trust)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := l.client.Finish(second, l.trust); !signing.IsKind(err, signing.KindInvalid) {
@@ -298,20 +295,63 @@ func TestExpiry(t *testing.T) {
 		_ = l.client.Submit(t.Context(), waiting, log)
 		_ = l.client.Submit(t.Context(), waiting, log)
 		time.Sleep(time.Minute)
-		for name, call := range map[string]func() error{
-			"timestamp":             func() error { return l.client.Stamp(t.Context(), d, l.services.Timestamps[0]) },
-			"log":                   func() error { return l.client.Submit(t.Context(), d, log) },
-			"log, not yet readable": func() error { return l.client.Await(t.Context(), waiting, log) },
+		for name, call := range map[string]struct {
+			do   func() error
+			want signing.Kind
+		}{
+			"timestamp":             {func() error { return l.client.Stamp(t.Context(), d, l.services.Timestamps[0]) }, signing.KindExpired},
+			"log":                   {func() error { return l.client.Submit(t.Context(), d, log) }, signing.KindExpired},
+			"log, not yet readable": {func() error { return l.client.Await(t.Context(), waiting, log, l.trust) }, signing.KindPending},
 		} {
-			if err := call(); !signing.IsKind(err, signing.KindExpired) {
-				t.Errorf("%s after the certificate's end: %v, want KindExpired", name, err)
+			if err := call.do(); !signing.IsKind(err, call.want) {
+				t.Errorf("%s after the certificate's end: %v, want %s", name, err, call.want)
 			}
 		}
 		// The entry was made in time: it is good, however late it is read.
-		if err := l.client.Await(t.Context(), waiting, log); err != nil {
+		if err := l.client.Await(t.Context(), waiting, log, l.trust); err != nil {
 			t.Errorf("entry made in time and read late: %v", err)
 		}
 	})
+}
+
+// The certificate ran out while no answer to the POST came through. Was the entry
+// made in time it serves; was it never made, a new signature is due, and no late
+// entry is made.
+func TestExpiry_unknownOutcome(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		fault signingtest.Fault
+		want  signing.Kind // of Await; 0 = none
+	}{
+		"stored, answer lost": {signingtest.Fault{Lost: true, Status: 502}, 0},
+		"never stored":        {signingtest.Fault{Reset: true}, signing.KindExpired},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLab(t, 1)
+			log := l.services.Logs[0]
+			d, err := l.draft(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.Rekor.Create.Fail(1, tt.fault)
+			before := l.Rekor.Entries()
+			if err := l.client.Submit(t.Context(), d, log); err == nil {
+				t.Fatalf("%s: the answer was not lost", name)
+			}
+			made := l.Rekor.Entries() - before
+			time.Sleep(11 * time.Minute)
+			if err := l.client.Submit(t.Context(), d, log); err != nil || !d.Waiting(log) {
+				t.Fatalf("%s: %v, waiting %v; want the log to be asked", name, err, d.Waiting(log))
+			}
+			err = l.client.Await(t.Context(), d, log, l.trust)
+			if tt.want == 0 && err != nil || tt.want != 0 && !signing.IsKind(err, tt.want) {
+				t.Errorf("%s: %v, want %v", name, err, tt.want)
+			}
+			if n := l.Rekor.Entries() - before; n != made {
+				t.Errorf("%s: %d entries, want %d", name, n, made)
+			}
+		})
+	}
 }
 
 func TestCertificate_tokenRunsOut(t *testing.T) {

@@ -118,6 +118,7 @@ func (c claims) identity() Identity {
 type TokenSource struct {
 	url, bearer func() string // GitHub Actions' endpoint
 	static      func() string // a token that was handed in
+	login       *Login        // a person
 }
 
 // StaticToken is a token that the user got elsewhere ($SIGSTORE_ID_TOKEN): it
@@ -134,7 +135,7 @@ func ActionsToken(requestURL, requestToken string) TokenSource {
 }
 
 // Renewable reports whether asking again gives a new token.
-func (s TokenSource) Renewable() bool { return s.url != nil }
+func (s TokenSource) Renewable() bool { return s.url != nil || s.login != nil }
 
 // Token gets a token from source: one request to GitHub's endpoint, none for a
 // static token.
@@ -146,6 +147,8 @@ func (c *Client) Token(ctx context.Context, source TokenSource) (Token, error) {
 			return Token{}, &Error{Stage: StageIdentity, Kind: KindConfig, Message: err.Error(), Advice: "give the whole token, as the issuer returned it"}
 		}
 		return t, nil
+	case source.login != nil:
+		return c.loginToken(ctx, source.login)
 	case source.url == nil || source.url() == "" || source.bearer() == "":
 		return Token{}, &Error{
 			Stage: StageIdentity, Kind: KindConfig,

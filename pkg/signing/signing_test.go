@@ -78,7 +78,7 @@ func (l *lab) draft(ctx context.Context) (*signing.Draft, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.client.Draft(ctx, cert, digest)
+	return l.client.Draft(ctx, cert, l.trust, signing.FormatBundle, signing.Claim{Digest: digest})
 }
 
 // sign goes through all stages once.
@@ -96,7 +96,7 @@ func (l *lab) sign(ctx context.Context) (*signing.Bundle, error) {
 		if err := l.client.Submit(ctx, d, log); err != nil {
 			return nil, err
 		}
-		if err := l.client.Await(ctx, d, log); err != nil {
+		if err := l.client.Await(ctx, d, log, l.trust); err != nil {
 			return nil, err
 		}
 	}
@@ -116,6 +116,7 @@ func TestSign_allStages(t *testing.T) {
 				t.Fatalf("rekor v%d: sign: %v", version, err)
 			}
 			want := wantLog
+			want.Annotations = map[string]string{}
 			want.Identity = signing.Identity{Subject: l.OIDC.Subject(), Issuer: signingtest.Issuer}
 			got, err := l.client.Verify(b.JSON, l.trust, digest, want.Identity)
 			if err != nil {

@@ -29,9 +29,10 @@ const (
 // call describes one request: who is asked for what, and which answers count.
 type call struct {
 	stage   Stage
-	service string // URL, for messages only
-	ok      []int  // statuses that are answers; all others become an *Error
-	json    bool   // a good answer must be JSON
+	service string            // URL, for messages only
+	ok      []int             // statuses that are answers; all others become an *Error
+	json    bool              // a good answer must be JSON
+	saw     func(body []byte) // told of a good answer's body; may be nil
 }
 
 type roundTripFunc func(*http.Request) (*http.Response, error)
@@ -77,6 +78,9 @@ func (c *Client) transport(ctx context.Context, k call) http.RoundTripper {
 			return nil, k.malformed(resp.StatusCode, fmt.Sprintf("the answer is larger than %d bytes", limit))
 		case k.json && !json.Valid(body):
 			return nil, k.malformed(resp.StatusCode, "not JSON but "+describe(resp.Header.Get("Content-Type"), shown))
+		}
+		if k.saw != nil {
+			k.saw(body)
 		}
 		resp.Body = io.NopCloser(bytes.NewReader(body))
 		resp.ContentLength = int64(len(body))
@@ -145,7 +149,7 @@ func (k call) networkError(ctx, reqCtx context.Context, err error) error {
 func (k call) statusError(resp *http.Response, body []byte) *Error {
 	e := &Error{
 		Stage: k.stage, Service: redactURL(k.service), Kind: KindRefused, Status: resp.StatusCode,
-		Message: message(resp, body), location: resp.Header.Get("Location"),
+		Message: message(resp, body), location: resp.Header.Get("Location"), logIndex: resp.Header.Get("X-Log-Index"),
 	}
 	switch s := resp.StatusCode; {
 	case s == http.StatusTooManyRequests, s == http.StatusRequestTimeout, s == http.StatusTooEarly, s >= 500:

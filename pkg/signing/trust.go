@@ -5,21 +5,14 @@ package signing
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"log/slog"
-	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/sign"
-	"github.com/sigstore/sigstore-go/pkg/tuf"
-	"github.com/theupdateframework/go-tuf/v2/metadata"
 )
 
 // Log is a transparency log and the major version of its API, 1 or 2.
@@ -42,11 +35,14 @@ type Trust struct {
 }
 
 // Source says where trust root and services come from. Empty: the public
-// instance, through TUF. With URLs, TrustedRoot must name a file: the public
-// root does not vouch for private servers.
+// instance, through TUF. With URLs, TrustedRoot or TUFRoot must name a file: the
+// public root does not vouch for private servers.
 type Source struct {
 	TrustedRoot   string // file, trusted_root.json
 	SigningConfig string // file, signing config v0.2
+	// TUFURL is a repository in place of the public one: a mirror of it, or with
+	// TUFRoot (file, root.json) that of another instance.
+	TUFURL, TUFRoot string
 	// Service URLs; each takes the place of what the signing config says.
 	FulcioURL    string
 	RekorURL     string
@@ -64,7 +60,10 @@ func (c *Client) Load(ctx context.Context, src Source) (Services, *Trust, error)
 	if src.Now != nil {
 		now = src.Now()
 	}
-	private := src.FulcioURL != "" || src.RekorURL != "" || src.TimestampURL != "" || src.SigningConfig != ""
+	if src.TUFRoot != "" && src.TUFURL == "" {
+		return Services{}, nil, configError("a TUF root is given without the repository that it is for", "add --tuf-url URL")
+	}
+	private := src.TUFRoot == "" && (src.FulcioURL != "" || src.RekorURL != "" || src.TimestampURL != "" || src.SigningConfig != "")
 	if src.TrustedRoot == "" && private {
 		return Services{}, nil, configError("service URLs or a signing config are given without a trusted root", "add --trusted-root FILE: the public trust root does not vouch for other servers")
 	}
@@ -74,7 +73,7 @@ func (c *Client) Load(ctx context.Context, src Source) (Services, *Trust, error)
 	if src.TrustedRoot != "" {
 		trust, err = LoadTrust(src.TrustedRoot)
 	} else {
-		trust, configJSON, err = c.fetchPublic(ctx)
+		trust, configJSON, err = c.fetchTUF(ctx, src)
 	}
 	if err != nil {
 		return Services{}, nil, err
@@ -140,6 +139,22 @@ func (s Services) validate() error {
 	return nil
 }
 
+// LogsFor are the logs that a signature of that format goes to.
+func (s Services) LogsFor(format Format) []Log {
+	if format != FormatLegacy {
+		return s.Logs
+	}
+	return slices.DeleteFunc(slices.Clone(s.Logs), func(l Log) bool { return l.Version != 1 })
+}
+
+// Supports says which of the formats these services cannot make.
+func (s Services) Supports(formats []Format) error {
+	if slices.Contains(formats, FormatLegacy) && len(s.LogsFor(FormatLegacy)) == 0 {
+		return configError("a legacy signature needs a Rekor v1 log, and the services have none", "add --rekor-version=1, or sign with --format=bundle")
+	}
+	return nil
+}
+
 func configError(message, advice string) *Error {
 	return &Error{Stage: StageTrust, Kind: KindConfig, Message: oneLine(message), Advice: advice}
 }
@@ -194,84 +209,4 @@ func selectServices(configJSON []byte, version uint32, now time.Time) (Services,
 		}
 	}
 	return s, nil
-}
-
-// signingConfigTarget is the target's name in the public TUF repository.
-const signingConfigTarget = "signing_config.v0.2.json"
-
-// fetchPublic gets trust root and signing config of the public instance.
-func (c *Client) fetchPublic(ctx context.Context) (*Trust, []byte, error) {
-	opts := tuf.DefaultOptions().WithFetcher(c.fetcher(ctx)).WithCacheValidity(1)
-	trust, config, err := readTUF(opts)
-	if err == nil {
-		return trust, config, nil
-	}
-	if ctx.Err() != nil {
-		return nil, nil, context.Cause(ctx)
-	}
-	stamp := filepath.Join(opts.CachePath, tuf.URLToPath(opts.RepositoryBaseURL), "timestamp.json")
-	if info, statErr := os.Stat(stamp); statErr == nil {
-		offline := tuf.DefaultOptions().WithFetcher(noFetcher{}).WithForceCache()
-		if trust, config, cacheErr := readTUF(offline); cacheErr == nil {
-			c.log.LogAttrs(ctx, slog.LevelWarn, "the public trust root cannot be refreshed, the cached one is used",
-				slog.Duration("age", time.Since(info.ModTime()).Round(time.Minute)), slog.String("reason", oneLine(err.Error())))
-			return trust, config, nil
-		}
-	}
-	k := call{stage: StageTrust, service: opts.RepositoryBaseURL}
-	if _, ok := errors.AsType[*Error](err); ok {
-		return nil, nil, stageError(ctx, k, err)
-	}
-	return nil, nil, &Error{Stage: StageTrust, Service: opts.RepositoryBaseURL, Kind: KindUnavailable, Message: oneLine(err.Error()), Err: err}
-}
-
-func readTUF(opts *tuf.Options) (*Trust, []byte, error) {
-	client, err := tuf.New(opts)
-	if err != nil {
-		return nil, nil, err
-	}
-	tr, err := root.GetTrustedRoot(client)
-	if err != nil {
-		return nil, nil, err
-	}
-	config, err := client.GetTarget(signingConfigTarget)
-	return &Trust{material: tr}, config, err
-}
-
-// fetcherFunc is go-tuf's fetcher. The library's own takes no context and
-// brings a retry loop.
-type fetcherFunc func(urlPath string, maxLength int64) ([]byte, error)
-
-func (f fetcherFunc) DownloadFile(urlPath string, maxLength int64, _ time.Duration) ([]byte, error) {
-	return f(urlPath, maxLength)
-}
-
-func (c *Client) fetcher(ctx context.Context) fetcherFunc {
-	return func(urlPath string, maxLength int64) ([]byte, error) {
-		k := call{stage: StageTrust, service: urlPath, ok: []int{http.StatusOK}}
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, urlPath, nil)
-		if err != nil {
-			return nil, err
-		}
-		resp, err := c.client(ctx, k).Do(req)
-		if err != nil {
-			if e, ok := errors.AsType[*Error](err); ok && (e.Status == http.StatusNotFound || e.Status == http.StatusForbidden) {
-				// How a TUF repository says that there is no newer root.
-				return nil, &metadata.ErrDownloadHTTP{StatusCode: e.Status, URL: urlPath}
-			}
-			return nil, err
-		}
-		defer resp.Body.Close()
-		data, err := io.ReadAll(io.LimitReader(resp.Body, maxLength+1))
-		if err == nil && int64(len(data)) > maxLength {
-			return nil, &metadata.ErrDownloadLengthMismatch{Msg: "download of " + redactURL(urlPath) + " is too large"}
-		}
-		return data, err
-	}
-}
-
-type noFetcher struct{}
-
-func (noFetcher) DownloadFile(urlPath string, _ int64, _ time.Duration) ([]byte, error) {
-	return nil, fmt.Errorf("not fetched: %s", strings.TrimSpace(redactURL(urlPath)))
 }

@@ -6,13 +6,16 @@ package signing
 import (
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 	"time"
 
+	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/verify"
+	"google.golang.org/protobuf/encoding/protojson"
 )
 
 // Bundle is a finished signature.
@@ -26,22 +29,23 @@ type Bundle struct {
 
 // Verified is what a bundle proved.
 type Verified struct {
-	Identity Identity
-	LogURL   string // "" when there is no log entry
-	LogIndex int64
+	Identity    Identity
+	Annotations map[string]string // the signer's
+	LogURL      string            // "" when there is no log entry
+	LogIndex    int64
 }
 
 // Finish verifies the draft as any verifier would (trust root, identity of its
 // certificate, digest, log entries, timestamps) and returns the bundle. The
 // error is KindInvalid: a server answered with something that proves nothing.
 func (c *Client) Finish(d *Draft, trust *Trust) (*Bundle, error) {
-	b, err := bundle.NewBundle(d.pb)
+	b, err := bundle.NewBundle(d.pb, allowed(d.pb)...)
 	if err != nil {
 		return nil, invalid("the bundle is not well-formed: " + err.Error())
 	}
 	v, err := trust.verify(b, d.Digest, d.cert.Identity)
 	if e, ok := errors.AsType[*Error](err); ok {
-		e.Advice = "check that the trust root (--trusted-root) belongs to the services that were asked"
+		e.Advice = adviceTrust
 	}
 	if err != nil {
 		return nil, err
@@ -56,11 +60,26 @@ func (c *Client) Finish(d *Draft, trust *Trust) (*Bundle, error) {
 // Verify checks that bundleJSON is a signature of id on digest (sha256:…): not
 // an attestation, not another image's, not someone else's.
 func (c *Client) Verify(bundleJSON []byte, trust *Trust, digest string, id Identity) (Verified, error) {
-	b := &bundle.Bundle{}
-	if err := b.UnmarshalJSON(bundleJSON); err != nil {
+	pb := &protobundle.Bundle{}
+	if err := protojson.Unmarshal(bundleJSON, pb); err != nil {
+		return Verified{}, invalid("not a bundle: " + err.Error())
+	}
+	b, err := bundle.NewBundle(pb, allowed(pb)...)
+	if err != nil {
 		return Verified{}, invalid("not a bundle: " + err.Error())
 	}
 	return trust.verify(b, digest, id)
+}
+
+const adviceTrust = "check that the trust root (--trusted-root) belongs to the services that were asked"
+
+// allowed lets a bundle bring the intermediates that it needs, as a private
+// authority's may.
+func allowed(pb *protobundle.Bundle) []bundle.Option {
+	if pb.GetVerificationMaterial().GetX509CertificateChain() == nil {
+		return nil
+	}
+	return []bundle.Option{bundle.AllowCertificateChain()}
 }
 
 func (t *Trust) verify(b *bundle.Bundle, digest string, id Identity) (Verified, error) {
@@ -68,24 +87,41 @@ func (t *Trust) verify(b *bundle.Bundle, digest string, id Identity) (Verified, 
 	if err != nil {
 		return Verified{}, invalid(err.Error())
 	}
-	identity, err := verify.NewShortCertificateIdentity(id.Issuer, "", id.Subject, "")
+	result, err := t.check(b, id, verify.WithArtifactDigest("sha256", raw))
 	if err != nil {
-		return Verified{}, invalid("identity: " + err.Error())
-	}
-	verifier, err := verify.NewVerifier(t.material, t.options(b)...)
-	if err != nil {
-		return Verified{}, invalid(err.Error())
-	}
-	result, err := verifier.Verify(b, verify.NewPolicy(verify.WithArtifactDigest("sha256", raw), verify.WithCertificateIdentity(identity)))
-	if err != nil {
-		return Verified{}, invalid(err.Error())
+		return Verified{}, err
 	}
 	if s := result.Statement; s == nil || s.GetPredicateType() != PredicateType {
 		return Verified{}, invalid("the statement is not a signature of an image")
 	}
-	v := Verified{Identity: id}
+	v := Verified{Identity: id, Annotations: map[string]string{}}
+	for _, s := range result.Statement.GetSubject() {
+		if s.GetDigest()["sha256"] != hex.EncodeToString(raw) {
+			continue
+		}
+		for k, value := range s.GetAnnotations().AsMap() {
+			v.Annotations[k] = fmt.Sprint(value)
+		}
+	}
 	v.LogURL, v.LogIndex = t.logOf(b)
 	return v, nil
+}
+
+// check verifies a signature by id on what artifact says.
+func (t *Trust) check(b *bundle.Bundle, id Identity, artifact verify.ArtifactPolicyOption) (*verify.VerificationResult, error) {
+	identity, err := verify.NewShortCertificateIdentity(id.Issuer, "", id.Subject, "")
+	if err != nil {
+		return nil, invalid("identity: " + err.Error())
+	}
+	verifier, err := verify.NewVerifier(t.material, t.options(b)...)
+	if err != nil {
+		return nil, invalid(err.Error())
+	}
+	result, err := verifier.Verify(b, verify.NewPolicy(artifact, verify.WithCertificateIdentity(identity)))
+	if err != nil {
+		return nil, invalid(err.Error())
+	}
+	return result, nil
 }
 
 // options is what is asked of a bundle: a time that someone else vouches for,

@@ -20,98 +20,123 @@ const (
 	maxBundle = 1 << 20 // bytes of a bundle that is read; a signature's has about 6 KiB
 	// maxReferrers bounds how many signatures of others are looked at.
 	maxReferrers = 100
-	// settleAttempts bounds how long a registry may not know what was just pushed to it.
-	settleAttempts = 6
 )
 
-// lateError marks the failure of a read that follows a write: registries are
-// sometimes behind themselves.
-type lateError struct{ error }
-
-func (e lateError) Unwrap() error { return e.error }
-func (lateError) Transient() bool { return true }
-
-// lookup is one image of a batch, and the signature that was found on it.
+// lookup is one image of a batch, and how far it is.
 type lookup struct {
 	image
 
 	subject registry.Descriptor
-	found   *signing.Bundle
+	bundle  *signing.Bundle // that it has, or is to have
+	found   bool            // the bundle was there
+	written bool            // something was attached
+	have    []Signature
 }
 
 // digest signs one digest in all its repositories. What is signed already
 // anywhere is not signed again: its bundle serves the others.
 func (r *run) digest(ctx context.Context, b *batch) {
-	var open []lookup
-	var bundle *signing.Bundle
+	var images []*lookup
 	for _, img := range b.images {
-		l := lookup{image: img}
-		err := r.look(ctx, &l)
-		switch {
-		case err != nil:
-			r.done(ctx, img, Failed, nil, err)
-		case l.found != nil:
-			bundle = l.found
-			r.done(ctx, img, Already, l.found, nil)
-		default:
-			open = append(open, l)
+		l := &lookup{image: img}
+		if err := r.look(ctx, l); err != nil {
+			r.done(ctx, l, err)
+			continue
 		}
+		images = append(images, l)
 	}
-	if len(open) == 0 {
+	if len(images) == 0 {
 		return
 	}
-	if bundle == nil {
-		var err error
-		if bundle, err = r.sign(ctx, b.digest); err != nil {
-			for _, l := range open {
-				r.done(ctx, l.image, Failed, nil, err)
+	for _, format := range r.Formats {
+		if format == signing.FormatLegacy {
+			images = r.each(ctx, images, r.legacy)
+			continue
+		}
+		if err := r.shareBundle(ctx, b.digest, images); err != nil {
+			for _, l := range images {
+				r.done(ctx, l, err)
 			}
 			return
 		}
+		images = r.each(ctx, images, r.attach)
 	}
-	for _, l := range open {
-		if err := r.attach(ctx, l, bundle); err != nil {
-			r.done(ctx, l.image, Failed, nil, err)
-			continue
-		}
-		r.done(ctx, l.image, Signed, bundle, nil)
+	for _, l := range images {
+		r.done(ctx, l, nil)
 	}
 }
 
-func (r *run) done(ctx context.Context, img image, status Status, b *signing.Bundle, err error) {
-	for j, index := range img.indexes {
-		result := Result{Ref: img.refs[j], Status: status, Err: err}
-		if b != nil && b.LogURL != "" {
-			result.Log = &LogEntry{URL: b.LogURL, Index: b.LogIndex}
+// each does one thing for all images and returns those that it worked for.
+func (r *run) each(ctx context.Context, images []*lookup, do func(context.Context, *lookup) error) []*lookup {
+	return slices.DeleteFunc(images, func(l *lookup) bool {
+		err := do(ctx, l)
+		if err != nil {
+			r.done(ctx, l, err)
 		}
-		r.finish(ctx, index, result)
+		return err != nil
+	})
+}
+
+// shareBundle gives every image the bundle of the one that has it, or a new one.
+func (r *run) shareBundle(ctx context.Context, digest string, images []*lookup) error {
+	var bundle *signing.Bundle
+	for _, l := range images {
+		if l.found {
+			bundle = l.bundle
+		}
+	}
+	if bundle == nil {
+		var err error
+		claim := signing.Claim{Digest: digest, Annotations: r.Annotations}
+		if bundle, err = sign(ctx, r, signing.FormatBundle, claim, r.Signer.Finish); err != nil {
+			return err
+		}
+	}
+	for _, l := range images {
+		if !l.found {
+			l.bundle = bundle
+		}
+	}
+	return nil
+}
+
+func (r *run) done(ctx context.Context, l *lookup, err error) {
+	status := Already
+	switch {
+	case err != nil:
+		status = Failed
+	case l.written:
+		status = Signed
+	}
+	for j, index := range l.indexes {
+		r.finish(ctx, index, Result{Ref: l.refs[j], Status: status, Signatures: l.have, Err: err})
 	}
 }
 
-// look makes sure that the image is there and looks for our signature on it.
+func (l *lookup) has(format signing.Format, v signing.Verified) {
+	s := Signature{Format: format}
+	if v.LogURL != "" {
+		s.Log = &LogEntry{URL: v.LogURL, Index: v.LogIndex}
+	}
+	l.have = append(l.have, s)
+}
+
+// look makes sure that the image is there and, when a bundle is asked for, looks
+// for ours on it.
 func (r *run) look(ctx context.Context, l *lookup) (err error) {
-	s := r.step(stageResolve, l.ref.String())
-	if s.policy.MaxAttempts == 0 || s.policy.MaxAttempts > settleAttempts {
-		s.policy.MaxAttempts = settleAttempts
-	}
-	missing := false
-	l.subject, err = do(ctx, r, s, func(ctx context.Context) (registry.Descriptor, error) {
-		d, err := r.describe(ctx, l.ref)
-		if missing = isNotFound(err); missing {
-			err = lateError{err}
-		}
-		return d, err
+	l.subject, err = late(ctx, r, r.atRegistry(stageResolve, l.ref), func(ctx context.Context) (registry.Descriptor, error) {
+		return r.describe(ctx, l.ref)
 	})
 	if err != nil {
-		if gaveUp, ok := errors.AsType[*retry.GaveUpError](err); ok && missing && ctx.Err() == nil {
-			// It is not there and did not come: that is an answer, not an outage.
-			return &missingError{ref: l.ref, err: unwrapLate(gaveUp.Err)}
-		}
-		return err
+		return missing(l.ref, err)
 	}
-	l.found, err = do(ctx, r, r.step(stageFind, l.ref.String()), func(ctx context.Context) (*signing.Bundle, error) {
+	if !slices.Contains(r.Formats, signing.FormatBundle) {
+		return nil
+	}
+	l.bundle, err = late(ctx, r, r.atRegistry(stageFind, l.ref), func(ctx context.Context) (*signing.Bundle, error) {
 		return r.find(ctx, l.ref)
 	})
+	l.found = l.bundle != nil
 	return err
 }
 
@@ -127,7 +152,8 @@ func (r *run) describe(ctx context.Context, ref registry.Reference) (registry.De
 }
 
 // find returns the signature of this run's identity on ref, nil when there is none.
-// Signatures of others, broken ones and other artifacts do not count.
+// Signatures of others, broken ones and other artifacts do not count, nor does one
+// that lacks an annotation asked for.
 func (r *run) find(ctx context.Context, ref registry.Reference) (*signing.Bundle, error) {
 	// Of any type: some registries list the type of the config in place of the artifact's.
 	referrers, err := r.Registry.Referrers(ctx, ref, "")
@@ -140,14 +166,32 @@ func (r *run) find(ctx context.Context, ref registry.Reference) (*signing.Bundle
 		if ctx.Err() != nil || retry.Transient(err) {
 			return nil, err
 		}
+		if err == nil {
+			err = r.annotated(b.Verified)
+		}
 		if err != nil {
-			r.Logger.LogAttrs(ctx, slog.LevelDebug, "a referrer is not this identity's signature",
-				slog.String("for", ref.String()), slog.String("referrer", d.Digest), slog.String("reason", err.Error()))
+			r.passOver(ctx, ref, d.Digest, err)
 			continue
 		}
 		return b, nil
 	}
 	return nil, nil //nolint:nilnil // no signature is an answer
+}
+
+// passOver says why something that hangs on an image is not the signature looked for.
+func (r *run) passOver(ctx context.Context, ref registry.Reference, what string, why error) {
+	r.Logger.LogAttrs(ctx, slog.LevelDebug, "not this identity's signature",
+		slog.String("for", ref.String()), slog.String("what", what), slog.String("reason", why.Error()))
+}
+
+// annotated wants the annotations of this run on a signature; it may have more.
+func (r *run) annotated(v signing.Verified) error {
+	for key, want := range r.Annotations {
+		if got, ok := v.Annotations[key]; !ok || got != want {
+			return fmt.Errorf("it lacks the annotation %s=%s", key, want)
+		}
+	}
+	return nil
 }
 
 func mayBeBundle(d registry.Descriptor) bool {
@@ -179,35 +223,10 @@ func (r *run) read(ctx context.Context, ref registry.Reference, d registry.Descr
 	return &signing.Bundle{JSON: raw, Digest: ref.Digest, Created: time.Now().UTC().Truncate(time.Second), Verified: v}, nil
 }
 
-// attach stores the bundle as a referrer of the image.
-func (r *run) attach(ctx context.Context, l lookup, b *signing.Bundle) error {
-	ref := l.ref
-	referrer, err := signing.NewReferrer(b, signing.Subject{MediaType: l.subject.MediaType, Digest: ref.Digest, Size: l.subject.Size})
-	if err != nil {
-		return err
-	}
-	for _, blob := range [][]byte{referrer.Config, referrer.Layer} {
-		_, err := do(ctx, r, r.step(stageAttach, ref.String()), func(ctx context.Context) (registry.Descriptor, error) {
-			return r.Registry.PutBlob(ctx, ref, blob)
-		})
-		if err != nil {
-			return err
-		}
-	}
-	_, err = do(ctx, r, r.step(stageAttach, ref.String()), func(ctx context.Context) (registry.Descriptor, error) {
-		return r.Registry.Attach(ctx, ref, signing.ReferrerMediaType, referrer.Manifest)
-	})
-	return err
-}
-
-func isNotFound(err error) bool {
-	e, ok := errors.AsType[*registry.Error](err)
-	return ok && e.Kind == registry.KindNotFound
-}
-
-func unwrapLate(err error) error {
-	if n, ok := errors.AsType[lateError](err); ok {
-		return n.error
+// missing says of a registry's "not found" that the image is not there.
+func missing(ref registry.Reference, err error) error {
+	if e, ok := errors.AsType[*registry.Error](err); ok && e.Kind == registry.KindNotFound && !retry.Transient(err) {
+		return &missingError{ref: ref, err: err}
 	}
 	return err
 }

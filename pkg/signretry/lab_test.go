@@ -150,7 +150,27 @@ func newLab(t *testing.T, rekorVersion uint32) *lab {
 // push puts an image into a registry and returns it by digest.
 func (l *lab) push(name, content string) registry.Reference {
 	l.t.Helper()
-	manifest := fmt.Sprintf(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[],"annotations":{"content":%q}}`, content)
+	return l.put(name, fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"manifests":[],"annotations":{"content":%q}}`, mediaTypeIndex, content))
+}
+
+// pushIndex puts an index of others into a registry.
+func (l *lab) pushIndex(name string, children ...registry.Reference) registry.Reference {
+	l.t.Helper()
+	var manifests []string
+	for _, c := range children {
+		d, err := l.opts.Registry.Head(l.t.Context(), c)
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		manifests = append(manifests, fmt.Sprintf(`{"mediaType":%q,"digest":%q,"size":%d}`, d.MediaType, d.Digest, d.Size))
+	}
+	return l.put(name, fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"manifests":[%s]}`, mediaTypeIndex, strings.Join(manifests, ",")))
+}
+
+const mediaTypeIndex = "application/vnd.oci.image.index.v1+json"
+
+func (l *lab) put(name, manifest string) registry.Reference {
+	l.t.Helper()
 	sum := sha256.Sum256([]byte(manifest))
 	host, repository, _ := strings.Cut(name, "/")
 	digest := "sha256:" + hex.EncodeToString(sum[:])
@@ -161,7 +181,7 @@ func (l *lab) push(name, content string) registry.Reference {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	req.Header.Set("Content-Type", "application/vnd.oci.image.index.v1+json")
+	req.Header.Set("Content-Type", mediaTypeIndex)
 	w := &answer{header: http.Header{}}
 	handler.ServeHTTP(w, req)
 	if w.status != http.StatusCreated {

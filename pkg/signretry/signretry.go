@@ -8,7 +8,8 @@
 //	image there? → signed already? → certificate → statement → timestamp → log entry → verify → attach → read back
 //
 // One identity and one certificate serve all images of a run; one bundle serves
-// one digest in any number of repositories.
+// one digest in any number of repositories. A legacy signature names its
+// repository, so each has its own.
 package signretry
 
 import (
@@ -41,6 +42,8 @@ type Registry interface {
 	// Attach stores a manifest with a subject and reads back that Referrers finds
 	// it; the error is transient when it does not.
 	Attach(ctx context.Context, ref registry.Reference, mediaType string, manifest []byte) (registry.Descriptor, error)
+	// PutManifest stores a manifest under ref's tag.
+	PutManifest(ctx context.Context, ref registry.Reference, mediaType string, manifest []byte) error
 }
 
 // Status is how an image came out.
@@ -59,13 +62,29 @@ type LogEntry struct {
 	Index int64  // as users search it
 }
 
+// Signature is one that the image has now.
+type Signature struct {
+	Format signing.Format
+	Log    *LogEntry // nil when it is in no log
+}
+
 // Result is the outcome for one image.
 type Result struct {
-	Ref    registry.Reference // as asked
-	Status Status
-	Log    *LogEntry // nil when there is no entry, or no signature
-	At     time.Time // when it was done
-	Err    error     // set when Failed
+	Ref        registry.Reference // as asked
+	Status     Status
+	Signatures []Signature // by this identity, in the order of the formats asked for; also when another one failed
+	At         time.Time   // when it was done
+	Err        error       // set when Failed
+}
+
+// Log is the place of the first signature in a log, nil when there is none.
+func (r Result) Log() *LogEntry {
+	for _, s := range r.Signatures {
+		if s.Log != nil {
+			return s.Log
+		}
+	}
+	return nil
 }
 
 // Passing reports whether running it again can succeed: the failure is an
@@ -109,9 +128,23 @@ type Options struct {
 	Budget   time.Duration // of the whole run; 0 = none
 	Parallel int           // digests at once; 0 = 4
 
+	Formats     []signing.Format  // none = the bundle
+	Annotations map[string]string // in what is signed
+	Recursive   bool              // sign the manifests that an index lists, too
+
 	Logger *slog.Logger // nil = silent
 	// OnResult is told as each image finishes, one at a time.
 	OnResult func(Result)
+	// OnWait is told before each pause, one at a time.
+	OnWait func(Waiting)
+}
+
+// Waiting is a pause before the next try of a stage.
+type Waiting struct {
+	retry.Wait
+	Stage    string
+	Subject  string    // what it is for, short
+	Deadline time.Time // when the run's time is over; zero = never
 }
 
 const defaultParallel = 4
@@ -124,16 +157,26 @@ func Run(ctx context.Context, images []registry.Reference, opts Options) Report 
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	r := &run{Options: opts, results: make([]Result, len(images)), turn: make(chan struct{}, 1)}
+	if len(opts.Formats) == 0 {
+		opts.Formats = []signing.Format{signing.FormatBundle}
+	}
+	r := &run{Options: opts, turn: make(chan struct{}, 1), circuits: map[string]*retry.Circuit{}}
+	targets := r.expand(ctx, images)
+	r.results = make([]Result, len(targets))
 	if err := r.prepare(ctx); err != nil {
-		for i, ref := range images {
-			r.finish(ctx, i, Result{Ref: ref, Status: Failed, Err: err})
+		for i, t := range targets {
+			r.finish(ctx, i, Result{Ref: t.ref, Status: Failed, Err: cmp.Or(t.err, err)})
 		}
 		return r.report()
 	}
 	var g errgroup.Group
 	g.SetLimit(cmp.Or(opts.Parallel, defaultParallel))
-	for _, d := range group(images) {
+	for i, t := range targets {
+		if t.err != nil {
+			r.finish(ctx, i, Result{Ref: t.ref, Status: Failed, Err: t.err})
+		}
+	}
+	for _, d := range group(targets) {
 		g.Go(func() error {
 			r.digest(ctx, d)
 			return nil
@@ -150,7 +193,9 @@ type run struct {
 	session
 
 	turn     chan struct{} // held by who changes the session
-	mu       sync.Mutex    // guards what follows, and OnResult
+	configs  sync.Map      // repositories that have the signatures' config
+	mu       sync.Mutex    // guards what follows, OnResult and OnWait
+	circuits map[string]*retry.Circuit
 	results  []Result
 	attempts []Attempt
 }
@@ -171,45 +216,4 @@ func (r *run) finish(ctx context.Context, index int, result Result) {
 		r.OnResult(result)
 	}
 	r.Logger.LogAttrs(ctx, slog.LevelDebug, "image finished", slog.String("image", result.Ref.String()), slog.String("status", string(result.Status)))
-}
-
-// batch is one digest with the repositories in which it is to be signed.
-type batch struct {
-	digest string
-	images []image
-}
-
-// image is one manifest in one repository, and where it was asked for.
-type image struct {
-	ref     registry.Reference // by digest only
-	indexes []int
-	refs    []registry.Reference
-}
-
-// group puts what needs one signature together, in the order asked.
-func group(images []registry.Reference) []*batch {
-	var batches []*batch
-	byDigest := map[string]*batch{}
-	for i, ref := range images {
-		b := byDigest[ref.Digest]
-		if b == nil {
-			b = &batch{digest: ref.Digest}
-			byDigest[ref.Digest] = b
-			batches = append(batches, b)
-		}
-		b.add(i, ref)
-	}
-	return batches
-}
-
-func (b *batch) add(index int, ref registry.Reference) {
-	plain := ref.WithDigest(ref.Digest)
-	for j := range b.images {
-		if b.images[j].ref == plain {
-			b.images[j].indexes = append(b.images[j].indexes, index)
-			b.images[j].refs = append(b.images[j].refs, ref)
-			return
-		}
-	}
-	b.images = append(b.images, image{ref: plain, indexes: []int{index}, refs: []registry.Reference{ref}})
 }

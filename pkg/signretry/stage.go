@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/LerianStudio/pushguard/pkg/registry"
 	"github.com/LerianStudio/pushguard/pkg/retry"
 	"github.com/LerianStudio/pushguard/pkg/signing"
 )
@@ -29,21 +30,66 @@ type step struct {
 	policy  retry.Policy
 }
 
-func (r *run) step(stage, subject string) step {
-	return step{stage: stage, subject: subject, policy: r.Policy}
+// allImages is the subject of what is done once for all.
+const allImages = "all images"
+
+// step is a stage that asks service: a URL of Sigstore or a registry's host. All
+// steps that ask the same one share its circuit.
+func (r *run) step(stage, subject, service string) step {
+	s := step{stage: stage, subject: subject, policy: r.Policy}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.circuits[service] == nil {
+		r.circuits[service] = retry.NewCircuit(isOutage)
+	}
+	s.policy.Circuit = r.circuits[service]
+	return s
+}
+
+func (r *run) atRegistry(stage string, ref registry.Reference) step {
+	return r.step(stage, ref.String(), ref.Registry)
+}
+
+// isOutage tells a service that is down from a request that failed.
+func isOutage(err error) bool {
+	if e, ok := errors.AsType[*signing.Error](err); ok {
+		return e.Kind == signing.KindUnavailable || e.Kind == signing.KindMalformed
+	}
+	e, ok := errors.AsType[*registry.Error](err)
+	return ok && e.Transient()
+}
+
+// settleTries bounds how long a registry may not know what was just pushed to it,
+// or let something else answer in its place.
+const settleTries = 6
+
+// lateError is such a failure: it passes, for a while.
+type lateError struct{ error }
+
+func (e lateError) Unwrap() error { return e.error }
+func (lateError) Transient() bool { return true }
+
+// late is do for a request to a registry that may be behind itself. The error of
+// the last try is the registry's own.
+func late[T any](ctx context.Context, r *run, s step, op func(context.Context) (T, error)) (T, error) {
+	tries := 0
+	return do(ctx, r, s, func(ctx context.Context) (T, error) {
+		v, err := op(ctx)
+		e, ok := errors.AsType[*registry.Error](err)
+		if !ok || e.Kind != registry.KindNotFound && e.Kind != registry.KindNotARegistry {
+			return v, err
+		}
+		if tries++; tries == settleTries {
+			return v, err
+		}
+		return v, lateError{err}
+	})
 }
 
 // do runs op under the step's policy and notes every attempt.
 func do[T any](ctx context.Context, r *run, s step, op func(context.Context) (T, error)) (T, error) {
 	number := 0
-	s.policy.OnWait = func(w retry.Wait) {
-		r.paused(s, w)
-		r.Logger.LogAttrs(ctx, slog.LevelInfo, "trying again", slog.String("stage", s.stage), slog.String("for", short(s.subject)),
-			slog.Int("attempt", w.Attempt), slog.Duration("wait", w.Delay.Round(time.Millisecond)), slog.String("reason", w.Err.Error()))
-		if r.Policy.OnWait != nil {
-			r.Policy.OnWait(w)
-		}
-	}
+	s.policy.OnWait = func(w retry.Wait) { r.paused(ctx, s, w) }
 	v, err := retry.Do(ctx, s.policy, func(ctx context.Context) (T, error) {
 		number++
 		start := time.Now()
@@ -84,173 +130,18 @@ func (r *run) tried(ctx context.Context, a Attempt) {
 	r.Logger.LogAttrs(ctx, slog.LevelDebug, "tried", attrs...)
 }
 
-// paused notes the wait that follows a failed attempt.
-func (r *run) paused(s step, w retry.Wait) {
+// paused notes the wait that follows a failed attempt, and tells of it.
+func (r *run) paused(ctx context.Context, s step, w retry.Wait) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i := len(r.attempts) - 1; i >= 0; i-- {
 		if a := &r.attempts[i]; a.Stage == s.stage && a.Subject == s.subject && a.Number == w.Attempt {
 			a.Wait = w.Delay
-			return
+			break
 		}
 	}
-}
-
-// session is what one run has won for all its images.
-type session struct {
-	services signing.Services
-	trust    *signing.Trust
-	identity signing.Identity // whose signatures count
-	key      *signing.Key
-
-	// Changed by renewal, in turn.
-	token signing.Token
-	cert  *signing.Certificate
-}
-
-// maxRenewals bounds how often one digest starts again with a new certificate
-// or a new statement, should a service hand out certificates that are over at once.
-const maxRenewals = 10
-
-// prepare gets what every image needs: trust root, services, and an identity to compare with.
-func (r *run) prepare(ctx context.Context) error {
-	type loaded struct {
-		services signing.Services
-		trust    *signing.Trust
+	if r.OnWait != nil {
+		deadline, _ := ctx.Deadline()
+		r.OnWait(Waiting{Wait: w, Stage: s.stage, Subject: short(s.subject), Deadline: deadline})
 	}
-	l, err := do(ctx, r, r.step(string(signing.StageTrust), "all images"), func(ctx context.Context) (l loaded, err error) {
-		l.services, l.trust, err = r.Signer.Load(ctx, r.Services)
-		return l, err
-	})
-	if err != nil {
-		return err
-	}
-	r.services, r.trust = l.services, l.trust
-	if r.key, err = signing.NewKey(); err != nil {
-		return err
-	}
-	err = r.renewToken(ctx)
-	r.identity = r.token.Identity
-	return err
-}
-
-func (r *run) renewToken(ctx context.Context) (err error) {
-	r.token, err = do(ctx, r, r.step(string(signing.StageIdentity), "all images"), func(ctx context.Context) (signing.Token, error) {
-		return r.Signer.Token(ctx, r.Token)
-	})
-	return err
-}
-
-// certificate returns the run's certificate and gets one when there is none, or
-// when it is the one that the caller found to be over. Callers take turns: one
-// certificate serves all.
-func (r *run) certificate(ctx context.Context, over *signing.Certificate) (*signing.Certificate, error) {
-	select {
-	case r.turn <- struct{}{}:
-		defer func() { <-r.turn }()
-	case <-ctx.Done():
-		return nil, fmt.Errorf("%s of all images: %w", signing.StageCertificate, context.Cause(ctx))
-	}
-	if r.cert != nil && r.cert != over && !r.cert.Expired(time.Now()) {
-		return r.cert, nil
-	}
-	for renewed := false; ; renewed = true {
-		if r.token.Expired(time.Now()) && r.Token.Renewable() {
-			if err := r.renewToken(ctx); err != nil {
-				return nil, err
-			}
-			renewed = true
-		}
-		cert, err := do(ctx, r, r.step(string(signing.StageCertificate), "all images"), func(ctx context.Context) (*signing.Certificate, error) {
-			return r.Signer.Certificate(ctx, r.services.Fulcio, r.key, r.token)
-		})
-		if err == nil {
-			r.warnOtherIdentity(ctx, cert)
-			r.cert = cert
-			return cert, nil
-		}
-		// The token ran out while Fulcio was asked: a new one, once.
-		if !signing.IsKind(err, signing.KindExpired) || renewed || !r.Token.Renewable() {
-			return nil, err
-		}
-	}
-}
-
-func (r *run) warnOtherIdentity(ctx context.Context, cert *signing.Certificate) {
-	if cert.Identity == r.identity {
-		return
-	}
-	r.Logger.LogAttrs(ctx, slog.LevelWarn, "the certificate names another identity than the token: a second run will not see that the image is signed",
-		slog.String("certificate", cert.Identity.Subject), slog.String("token", r.identity.Subject))
-}
-
-// sign makes one bundle for digest.
-func (r *run) sign(ctx context.Context, digest string) (*signing.Bundle, error) {
-	var over *signing.Certificate
-	var err error
-	for range maxRenewals {
-		var cert *signing.Certificate
-		if cert, err = r.certificate(ctx, over); err != nil {
-			return nil, err
-		}
-		var b *signing.Bundle
-		if b, err = r.signWith(ctx, cert, digest); err == nil {
-			return b, nil
-		}
-		switch {
-		case signing.IsKind(err, signing.KindExpired):
-			over = cert
-		case signing.IsKind(err, signing.KindConflict): // the same certificate, a new statement
-		default:
-			return nil, err
-		}
-		r.Logger.LogAttrs(ctx, slog.LevelInfo, "signing anew", slog.String("for", short(digest)), slog.String("reason", err.Error()))
-	}
-	return nil, err
-}
-
-// signWith goes through the stages from statement to verified bundle.
-func (r *run) signWith(ctx context.Context, cert *signing.Certificate, digest string) (*signing.Bundle, error) {
-	draft, err := r.Signer.Draft(ctx, cert, digest)
-	if err != nil {
-		return nil, err
-	}
-	for _, u := range r.services.Timestamps {
-		err := r.call(ctx, r.step(string(signing.StageTimestamp), digest), func(ctx context.Context) error {
-			return r.Signer.Stamp(ctx, draft, u)
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	for _, l := range r.services.Logs {
-		err := r.call(ctx, r.step(string(signing.StageLog), digest), func(ctx context.Context) error {
-			return r.Signer.Submit(ctx, draft, l)
-		})
-		if err != nil {
-			return nil, err
-		}
-		if !draft.Waiting(l) {
-			continue
-		}
-		r.Logger.LogAttrs(ctx, slog.LevelInfo, "the log has the entry and its answer was lost, waiting for the entry", slog.String("for", short(digest)))
-		if err := r.call(ctx, r.waitStep(ctx, digest), func(ctx context.Context) error { return r.Signer.Await(ctx, draft, l) }); err != nil {
-			return nil, err
-		}
-	}
-	return r.Signer.Finish(draft, r.trust)
-}
-
-// waitStep is for an entry that the log has taken: there is no reason to stop
-// asking before the run's time is over, nor to ask rarely.
-func (r *run) waitStep(ctx context.Context, digest string) step {
-	const rarely = 10 * time.Second
-	s := r.step(string(signing.StageLog), digest)
-	if _, ok := ctx.Deadline(); ok {
-		s.policy.MaxAttempts = 0
-	}
-	if s.policy.MaxDelay == 0 || s.policy.MaxDelay > rarely {
-		s.policy.MaxDelay = rarely
-	}
-	return s
 }

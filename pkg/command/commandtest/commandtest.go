@@ -145,6 +145,7 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 
 // answers are the faults that "fault" knows.
 var answers = map[string]http.HandlerFunc{
+	"echo":      echo,
 	"hang":      registrytest.Hang,
 	"reset":     registrytest.Reset,
 	"html":      registrytest.Text(http.StatusOK, "text/html", "<html>log in</html>"),
@@ -157,6 +158,16 @@ var answers = map[string]http.HandlerFunc{
 	"429":       registrytest.Error(http.StatusTooManyRequests, "TOOMANYREQUESTS", "slow down"),
 	"500":       registrytest.Text(http.StatusInternalServerError, "text/plain", "oops"),
 	"503":       registrytest.Text(http.StatusServiceUnavailable, "text/html", "<html>down</html>"),
+}
+
+// echo is a registry behind a proxy that asks for a login and shows what it was sent.
+func echo(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Authorization") == "" {
+		w.Header().Set("WWW-Authenticate", `Basic realm="registry"`)
+		registrytest.Error(http.StatusUnauthorized, "UNAUTHORIZED", "authentication required")(w, r)
+		return
+	}
+	registrytest.Error(http.StatusForbidden, "DENIED", "you sent Authorization: "+r.Header.Get("Authorization"))(w, r)
 }
 
 // fault METHOD WHAT TIMES makes $REGISTRY answer wrong; "fault heal" ends that.

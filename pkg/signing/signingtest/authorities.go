@@ -33,6 +33,7 @@ type Fulcio struct {
 	Route
 
 	oidc     *OIDC
+	login    *Login
 	root     *x509.Certificate
 	issuer   *x509.Certificate
 	key      *ecdsa.PrivateKey
@@ -40,12 +41,12 @@ type Fulcio struct {
 	issued   atomic.Int64
 }
 
-func newFulcio(rootCert *x509.Certificate, rootKey *ecdsa.PrivateKey, oidc *OIDC) (*Fulcio, error) {
+func newFulcio(rootCert *x509.Certificate, rootKey *ecdsa.PrivateKey, oidc *OIDC, login *Login) (*Fulcio, error) {
 	issuer, key, err := ca.GenerateFulcioIntermediate(rootCert, rootKey)
 	if err != nil {
 		return nil, err
 	}
-	f := &Fulcio{oidc: oidc, root: rootCert, issuer: issuer, key: key}
+	f := &Fulcio{oidc: oidc, login: login, root: rootCert, issuer: issuer, key: key}
 	f.SetLifetime(10 * time.Minute)
 	return f, nil
 }
@@ -79,7 +80,7 @@ func (f *Fulcio) signingCert(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusUnauthorized, "no token")
 		return
 	}
-	claims, err := f.oidc.verify(bearer)
+	claims, err := f.oidc.verify(bearer, f.login.url)
 	if err != nil {
 		refuse(w, http.StatusUnauthorized, "There was an error processing the identity token: %v", err)
 		return
@@ -95,7 +96,11 @@ func (f *Fulcio) signingCert(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "The public key supplied in the request could not be parsed")
 		return
 	}
-	if sum := sha256.Sum256([]byte(claims.Subject)); !ecdsa.VerifyASN1(pub, sum[:], req.PublicKeyRequest.ProofOfPossession) {
+	proved := claims.Subject
+	if claims.Email != "" {
+		proved = claims.Email
+	}
+	if sum := sha256.Sum256([]byte(proved)); !ecdsa.VerifyASN1(pub, sum[:], req.PublicKeyRequest.ProofOfPossession) {
 		refuse(w, http.StatusBadRequest, "The signature supplied in the request could not be verified")
 		return
 	}
@@ -118,9 +123,16 @@ func (f *Fulcio) issue(pub *ecdsa.PublicKey, c tokenClaims) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	san, err := url.Parse("https://github.com/" + c.JobWorkflowRef)
-	if err != nil {
-		return nil, err
+	var uris []*url.URL
+	var emails []string
+	if c.Email != "" {
+		emails = []string{c.Email}
+	} else {
+		san, err := url.Parse("https://github.com/" + c.JobWorkflowRef)
+		if err != nil {
+			return nil, err
+		}
+		uris = []*url.URL{san}
 	}
 	issuer, err := asn1.MarshalWithParams(c.Issuer, "utf8")
 	if err != nil {
@@ -128,7 +140,7 @@ func (f *Fulcio) issue(pub *ecdsa.PublicKey, c tokenClaims) ([]byte, error) {
 	}
 	now := time.Now()
 	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: serial, URIs: []*url.URL{san},
+		SerialNumber: serial, URIs: uris, EmailAddresses: emails,
 		NotBefore: now, NotAfter: now.Add(time.Duration(f.lifetime.Load())),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning},
 		ExtraExtensions: []pkix.Extension{ // Fulcio's OIDs for the issuer: the old raw one and the DER one

@@ -24,6 +24,8 @@ type Fault struct {
 	Reset    bool // close the connection without an answer
 	Hang     bool // never answer
 	Truncate bool // do the work, answer with half of the body, close the connection
+	Slow     bool // do the work, answer with half of the body, and never send the rest
+	Echo     bool // answer with the request's headers and body
 	Lost     bool // do the work; only its answer is lost, and the fault is sent instead
 }
 
@@ -100,31 +102,50 @@ func (r *Route) wrap(h http.HandlerFunc) http.HandlerFunc {
 			return
 		}
 		answer := &recorder{header: http.Header{}, status: http.StatusOK}
-		if f.Lost || f.Truncate {
+		if f.Lost || f.Truncate || f.Slow {
 			h(answer, req)
 		}
 		switch {
 		case f.Hang:
-			// The server notices that the client has gone only when it has read the request.
-			_, _ = io.Copy(io.Discard, req.Body)
-			select {
-			case <-req.Context().Done():
-			case <-r.done:
-			}
+			r.hang(req)
 			panic(http.ErrAbortHandler)
 		case f.Reset:
 			panic(http.ErrAbortHandler)
-		case f.Truncate:
+		case f.Echo:
+			f.ContentType, f.Body = "text/plain", echo(req)
+			f.write(w)
+		case f.Truncate, f.Slow:
 			maps.Copy(w.Header(), answer.header)
 			w.Header().Set("Content-Length", fmt.Sprint(answer.body.Len()))
 			w.WriteHeader(answer.status)
 			_, _ = w.Write(answer.body.Bytes()[:answer.body.Len()/2])
 			_ = http.NewResponseController(w).Flush()
+			if f.Slow {
+				r.hang(req)
+			}
 			panic(http.ErrAbortHandler)
 		default:
 			f.write(w)
 		}
 	}
+}
+
+// hang waits until the client has gone, which the server notices only when it has
+// read the request.
+func (r *Route) hang(req *http.Request) {
+	_, _ = io.Copy(io.Discard, req.Body)
+	select {
+	case <-req.Context().Done():
+	case <-r.done:
+	}
+}
+
+// echo is what a proxy shows that was set up to debug.
+func echo(req *http.Request) string {
+	var b strings.Builder
+	_ = req.Header.Write(&b)
+	body, _ := io.ReadAll(req.Body)
+	return req.URL.String() + " " + strings.ReplaceAll(b.String(), "\r\n", " ") + string(body)
 }
 
 func (f Fault) write(w http.ResponseWriter) {

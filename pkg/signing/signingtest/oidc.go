@@ -34,7 +34,10 @@ type OIDC struct {
 type tokenClaims struct {
 	jwt.Claims
 
-	JobWorkflowRef string `json:"job_workflow_ref"`
+	JobWorkflowRef string `json:"job_workflow_ref,omitempty"`
+	Email          string `json:"email,omitempty"` // of a person
+	EmailVerified  bool   `json:"email_verified,omitempty"`
+	Nonce          string `json:"nonce,omitempty"`
 }
 
 func newOIDC() (*OIDC, error) {
@@ -89,8 +92,8 @@ func (o *OIDC) token(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// verify checks a token as Fulcio does.
-func (o *OIDC) verify(raw string) (tokenClaims, error) {
+// verify checks a token of one of the issuers as Fulcio does.
+func (o *OIDC) verify(raw, people string) (tokenClaims, error) {
 	t, err := jwt.ParseSigned(raw, []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil {
 		return tokenClaims{}, errors.New("not a signed JWT")
@@ -99,5 +102,9 @@ func (o *OIDC) verify(raw string) (tokenClaims, error) {
 	if err := t.Claims(o.key.Public(), &c); err != nil {
 		return tokenClaims{}, errors.New("the signature of the token is not the issuer's")
 	}
-	return c, c.ValidateWithLeeway(jwt.Expected{Issuer: Issuer, AnyAudience: jwt.Audience{"sigstore"}, Time: time.Now()}, 0)
+	issuer := Issuer
+	if c.Email != "" {
+		issuer = people
+	}
+	return c, c.ValidateWithLeeway(jwt.Expected{Issuer: issuer, AnyAudience: jwt.Audience{"sigstore"}, Time: time.Now()}, 0)
 }

@@ -30,6 +30,8 @@ import (
 	"github.com/sigstore/rekor/pkg/types"
 	dssetype "github.com/sigstore/rekor/pkg/types/dsse"
 	_ "github.com/sigstore/rekor/pkg/types/dsse/v0.0.1" // registers the entry type
+	"github.com/sigstore/rekor/pkg/types/hashedrekord"
+	_ "github.com/sigstore/rekor/pkg/types/hashedrekord/v0.0.1" // registers the entry type
 	"github.com/sigstore/rekor/pkg/util"
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore/pkg/signature"
@@ -43,7 +45,8 @@ const (
 	shardOffset = 1000
 )
 
-// Rekor is a transparency log with the API of Rekor v1: entries of kind dsse.
+// Rekor is a transparency log with the API of Rekor v1: entries of kind dsse and
+// hashedrekord.
 type Rekor struct {
 	Create Route // POST of an entry
 	Get    Route // GET of an entry by its UUID
@@ -59,7 +62,8 @@ type tree struct {
 
 	mu     sync.Mutex
 	merkle *merkle.Tree
-	leaves map[string]leaf // by leaf hash, hex
+	bodies [][]byte        // of all entries
+	leaves map[string]leaf // clients' entries by leaf hash, hex
 }
 
 type leaf struct {
@@ -79,10 +83,19 @@ func newTree() (*tree, error) {
 	}
 	id := sha256.Sum256(der)
 	l := &tree{key: key, id: id[:], merkle: merkle.New(rfc6962.DefaultHasher), leaves: map[string]leaf{}}
-	for range 5 { // other people's entries, so that proofs have something to prove
-		l.merkle.AppendData([]byte(rand.Text()))
-	}
+	l.Grow(5) // so that proofs have something to prove
 	return l, nil
+}
+
+// Grow adds n entries of other people to the log.
+func (l *tree) Grow(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for range n {
+		body := []byte(rand.Text())
+		l.bodies = append(l.bodies, body)
+		l.merkle.AppendData(body)
+	}
 }
 
 func newRekor() (*Rekor, error) {
@@ -121,6 +134,7 @@ func (l *tree) add(body []byte) (hash string, added bool) {
 		return hash, false
 	}
 	l.leaves[hash] = leaf{body: body, index: l.merkle.Size(), integrated: time.Now()}
+	l.bodies = append(l.bodies, body)
 	l.merkle.Append(sum)
 	return hash, true
 }
@@ -175,7 +189,7 @@ func canonicalEntry(ctx context.Context, body io.Reader) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if proposed.Kind() != dssetype.KIND {
+	if proposed.Kind() != dssetype.KIND && proposed.Kind() != hashedrekord.KIND {
 		return nil, fmt.Errorf("kind %q is not taken here", proposed.Kind())
 	}
 	entry, err := types.UnmarshalEntry(proposed)

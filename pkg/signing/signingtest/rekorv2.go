@@ -24,10 +24,11 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 )
 
-// RekorV2 is a transparency log with the write API of Rekor v2: hashedrekord
-// entries, no promise, no time, and no way to read an entry back.
+// RekorV2 is a transparency log with the API of Rekor v2: hashedrekord entries, no
+// promise and no time; what it has is read from its tiles.
 type RekorV2 struct {
-	Route
+	Route       // POST of an entry
+	Read  Route // GET of a checkpoint or tile
 
 	*tree
 }

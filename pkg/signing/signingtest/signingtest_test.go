@@ -153,7 +153,7 @@ func TestRekor_grows(t *testing.T) {
 	var drafts []*signing.Draft
 	s.Rekor.LoseAnswer(n)
 	for i := range n {
-		d, err := c.Draft(t.Context(), cert, fmt.Sprintf("sha256:%064x", i))
+		d, err := c.Draft(t.Context(), cert, trust, signing.FormatBundle, signing.Claim{Digest: fmt.Sprintf("sha256:%064x", i)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -166,7 +166,7 @@ func TestRekor_grows(t *testing.T) {
 		if err := c.Submit(t.Context(), d, services.Logs[0]); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.Await(t.Context(), d, services.Logs[0]); err != nil {
+		if err := c.Await(t.Context(), d, services.Logs[0], trust); err != nil {
 			t.Fatal(err)
 		}
 		b, err := c.Finish(d, trust)

@@ -3,7 +3,7 @@
 
 // Package signingtest is a Sigstore in one process, for tests and the demo:
 // Fulcio, a timestamp authority, Rekor v1 and v2, and GitHub's endpoint for
-// identity tokens, over real HTTP, with real keys, proofs and checks. Each
+// identity tokens, a login for people, over real HTTP, with real keys, proofs and checks. Each
 // operation can be made to fail, and counts what it was asked.
 //
 // It does not depend on package testing. Certificates carry no SCTs and there
@@ -36,7 +36,8 @@ import (
 type Sigstore struct {
 	URL string // base of all services; set by Start and Serve
 
-	OIDC   *OIDC
+	OIDC   *OIDC  // of jobs
+	Login  *Login // of people
 	Fulcio *Fulcio
 	TSA    *TSA
 	Rekor  *Rekor   // v1
@@ -62,7 +63,8 @@ func New() (*Sigstore, error) {
 	if s.OIDC, err = newOIDC(); err != nil {
 		return nil, err
 	}
-	if s.Fulcio, err = newFulcio(rootCert, rootKey, s.OIDC); err != nil {
+	s.Login = newLogin(s.OIDC)
+	if s.Fulcio, err = newFulcio(rootCert, rootKey, s.OIDC, s.Login); err != nil {
 		return nil, err
 	}
 	if s.TSA, err = newTSA(rootCert, rootKey); err != nil {
@@ -81,7 +83,7 @@ func New() (*Sigstore, error) {
 }
 
 func (s *Sigstore) routes() []*Route {
-	return []*Route{&s.OIDC.Route, &s.Fulcio.Route, &s.TSA.Route, &s.Rekor.Create, &s.Rekor.Get, &s.Rekor2.Route}
+	return []*Route{&s.OIDC.Route, &s.Login.Route, &s.Fulcio.Route, &s.TSA.Route, &s.Rekor.Create, &s.Rekor.Get, &s.Rekor2.Route, &s.Rekor2.Read}
 }
 
 // Handler serves all services: /token, /fulcio, /tsa, /rekor, /rekor2. Any
@@ -89,11 +91,17 @@ func (s *Sigstore) routes() []*Route {
 func (s *Sigstore) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /token", s.OIDC.Route.wrap(s.OIDC.token))
+	mux.HandleFunc("GET /login/.well-known/openid-configuration", s.Login.discovery)
+	mux.HandleFunc("GET /login/keys", s.Login.keys)
+	mux.HandleFunc("GET /login/auth", s.Login.auth)
+	mux.HandleFunc("POST /login/device", s.Login.device)
+	mux.HandleFunc("POST /login/token", s.Login.Route.wrap(s.Login.token))
 	mux.HandleFunc("POST /fulcio/api/v2/signingCert", s.Fulcio.Route.wrap(s.Fulcio.signingCert))
 	mux.HandleFunc("POST /tsa/api/v1/timestamp", s.TSA.Route.wrap(s.TSA.timestamp))
 	mux.HandleFunc("POST /rekor/api/v1/log/entries", s.Rekor.Create.wrap(s.Rekor.create))
 	mux.HandleFunc("GET /rekor/api/v1/log/entries/{uuid}", s.Rekor.Get.wrap(s.Rekor.get))
 	mux.HandleFunc("POST /rekor2/api/v2/log/entries", s.Rekor2.Route.wrap(s.Rekor2.create))
+	mux.HandleFunc("GET /rekor2/api/v2/{path...}", s.Rekor2.Read.wrap(s.Rekor2.read))
 	return mux
 }
 
@@ -110,6 +118,7 @@ func (s *Sigstore) Start(ctx context.Context) error {
 // Serve serves on l in the background; baseURL is how clients reach it.
 func (s *Sigstore) Serve(l net.Listener, baseURL string) {
 	s.URL = baseURL
+	s.Login.url = baseURL + "/login"
 	s.Rekor2.origin = hostname(baseURL)
 	s.Rekor.origin = hostname(baseURL)
 	s.server = &http.Server{Handler: s.Handler(), ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0)}

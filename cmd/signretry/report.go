@@ -1,0 +1,111 @@
+// Copyright 2026 The pushguard Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/LerianStudio/pushguard/pkg/actions"
+	"github.com/LerianStudio/pushguard/pkg/command"
+	"github.com/LerianStudio/pushguard/pkg/signretry"
+)
+
+// tell prints the answer, writes the step's outputs and decides the exit code.
+func (a *app) tell(ctx context.Context, env *command.Env, report signretry.Report) error {
+	failures := slices.DeleteFunc(slices.Clone(report.Results), func(r signretry.Result) bool { return r.Status != signretry.Failed })
+	line := ""
+	if len(failures) > 0 {
+		line = a.commandLine(failures)
+	}
+	var err error
+	if a.tool.Common.JSON {
+		err = env.AnswerJSON(newAnswer(report, line))
+	} else {
+		err = env.AnswerTable(table(report))
+	}
+	err = errors.Join(err,
+		env.Workflow.SetOutputs(outputs(report, a.tool.Common.Record)),
+		env.Workflow.Summary("### signretry\n\n"+command.MarkdownTable(table(report))+timeline(report.Attempts)))
+	if err != nil {
+		return err
+	}
+	switch {
+	case len(failures) == 0:
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	}
+	later := "to sign later: " + line
+	failure := failuresError(failures, len(report.Results), later)
+	if a.onFailure == onFailureWarn {
+		env.Log.LogAttrs(ctx, slog.LevelWarn, "not signed, going on (--on-failure=warn)", slog.String("reason", failure.Error()))
+		for _, next := range []string{hint(errors.Join(failure.reasons...)), later} {
+			if next != "" && !a.tool.Common.Quiet {
+				_, _ = fmt.Fprintf(env.Err, "%s: hint: %s\n", env.Name, actions.Plain(next))
+			}
+		}
+		return env.Workflow.Annotate(env.Err, actions.Warning, "not signed", failure.Error())
+	}
+	return command.Exit(exitCode(failures, len(report.Results)), failure)
+}
+
+func exitCode(failures []signretry.Result, images int) int {
+	switch {
+	case len(failures) < images:
+		return command.ExitPartial
+	case slices.ContainsFunc(failures, func(r signretry.Result) bool { return !r.Passing() }):
+		return command.ExitRefused
+	}
+	return command.ExitOutage
+}
+
+// failuresError says each different reason once.
+func failuresError(failures []signretry.Result, images int, later string) *unsignedError {
+	var reasons []error
+	for _, f := range failures {
+		if !slices.ContainsFunc(reasons, func(e error) bool { return e.Error() == f.Err.Error() }) {
+			reasons = append(reasons, f.Err)
+		}
+	}
+	what := failures[0].Ref.String()
+	if len(failures) > 1 {
+		what = fmt.Sprintf("%d of %d images", len(failures), images)
+	}
+	return &unsignedError{what: what, reasons: reasons, later: later}
+}
+
+// hint is what to do next about err, "" when it does not say.
+func hint(err error) string {
+	type hinter interface {
+		error
+		Hint() string
+	}
+	if h, ok := errors.AsType[hinter](err); ok {
+		return h.Hint()
+	}
+	return ""
+}
+
+type unsignedError struct {
+	what    string
+	reasons []error
+	later   string // a hint, after those of the reasons
+}
+
+func (e *unsignedError) Error() string {
+	texts := make([]string, len(e.reasons))
+	for i, r := range e.reasons {
+		texts[i] = r.Error()
+	}
+	return "sign " + e.what + ": " + strings.Join(texts, "; ")
+}
+
+func (e *unsignedError) Unwrap() []error {
+	return append(slices.Clone(e.reasons), command.Hinted(errors.New("not signed"), e.later))
+}

@@ -1,0 +1,105 @@
+// Copyright 2026 The pushguard Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/LerianStudio/pushguard/pkg/command"
+	"github.com/LerianStudio/pushguard/pkg/signretry"
+)
+
+// maxBars bounds the timeline: Mermaid draws no text of more than 50,000 characters.
+const maxBars = 200
+
+// timeline draws stages, attempts and waits as a Mermaid gantt chart, which GitHub
+// shows in a step's summary. A run in which nothing failed needs none.
+func timeline(attempts []signretry.Attempt) string {
+	failed := 0
+	for _, a := range attempts {
+		if a.Err != nil {
+			failed++
+		}
+	}
+	if failed == 0 {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString("\n```mermaid\ngantt\n  dateFormat x\n  axisFormat %H:%M:%S\n")
+	section := ""
+	bars, left := 0, 0
+	for _, a := range ordered(attempts) {
+		if bars >= maxBars {
+			left++
+			continue
+		}
+		if name := a.Stage + " " + subject(a.Subject); name != section {
+			section = name
+			fmt.Fprintf(&b, "  section %s\n", section)
+		}
+		// A bar of a millisecond is not seen, and Mermaid refuses one of none.
+		bar(&b, fmt.Sprintf("try %d", a.Number), a.Err != nil, a.Start, max(a.Took, time.Millisecond))
+		bars++
+		if a.Wait > 0 {
+			bar(&b, fmt.Sprintf("wait %s", a.Wait.Round(100*time.Millisecond)), false, a.Start.Add(a.Took), a.Wait)
+			bars++
+		}
+	}
+	b.WriteString("```\n")
+	if left > 0 {
+		fmt.Fprintf(&b, "\n%d more attempts are not drawn; --json has them all.\n", left)
+	}
+	return b.String()
+}
+
+func bar(b *strings.Builder, name string, failed bool, start time.Time, took time.Duration) {
+	kind := "active, "
+	switch {
+	case failed:
+		kind = "crit, "
+	case strings.HasPrefix(name, "try"):
+		kind = "done, "
+	}
+	fmt.Fprintf(b, "  %s :%s%d, %d\n", name, kind, start.UnixMilli(), start.Add(took).UnixMilli())
+}
+
+// ordered puts the attempts of one stage for one subject together, in the order in
+// which these began.
+func ordered(attempts []signretry.Attempt) []signretry.Attempt {
+	type key struct{ stage, subject string }
+	var order []key
+	groups := map[key][]signretry.Attempt{}
+	for _, a := range attempts {
+		k := key{a.Stage, a.Subject}
+		if groups[k] == nil {
+			order = append(order, k)
+		}
+		groups[k] = append(groups[k], a)
+	}
+	var all []signretry.Attempt
+	for _, k := range order {
+		all = append(all, groups[k]...)
+	}
+	return all
+}
+
+// subject is short and has no character that Mermaid reads as its own.
+func subject(s string) string {
+	if s == "all images" {
+		return ""
+	}
+	if i := strings.Index(s, "@"); i >= 0 {
+		s = s[strings.LastIndex(s[:i], "/")+1:i] + " " + command.ShortDigest(s[i+1:])
+	} else {
+		s = command.ShortDigest(s)
+	}
+	return strings.Map(func(r rune) rune {
+		if r == ':' || r == ';' || r == '#' || r == ',' || r == '%' {
+			return ' '
+		}
+		return r
+	}, s)
+}

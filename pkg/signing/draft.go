@@ -1,0 +1,174 @@
+// Copyright 2026 The pushguard Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package signing
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
+	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
+	"github.com/sigstore/sigstore-go/pkg/sign"
+)
+
+// Format is a layout in which verifiers of images look for signatures.
+type Format string
+
+// The formats.
+const (
+	// FormatBundle is a Sigstore bundle v0.3, attached as a referrer: what cosign 3 writes.
+	FormatBundle Format = "bundle"
+	// FormatLegacy is a layer under the tag sha256-….sig: what cosign 2 writes. It
+	// needs an inclusion promise, so it exists with Rekor v1 only.
+	FormatLegacy Format = "legacy"
+)
+
+// Claim is what is signed: "this is the image", with the signer's annotations.
+type Claim struct {
+	Digest      string            // sha256 digest of a manifest or index
+	Annotations map[string]string // shown and compared by verifiers
+	// Repository is the image's, with its registry. Only a legacy signature names it.
+	Repository string
+}
+
+// Draft is a signature in the making. What was won stays in it, so each call can
+// be repeated on its own. Not for concurrent use.
+type Draft struct {
+	Claim
+	Format Format
+
+	cert    *Certificate
+	payload []byte // what a legacy signature signs
+	pb      *protobundle.Bundle
+	stamped map[string]bool   // by URL
+	entries map[string]*entry // by log URL
+}
+
+type statement struct {
+	Type          string    `json:"_type"`
+	Subject       []subject `json:"subject"`
+	PredicateType string    `json:"predicateType"`
+	Predicate     struct{}  `json:"predicate"`
+}
+
+type subject struct {
+	Digest      map[string]string `json:"digest"`
+	Annotations map[string]string `json:"annotations"`
+}
+
+// Draft signs claim and returns a signature without timestamp and log entry. It
+// asks no service.
+func (c *Client) Draft(ctx context.Context, cert *Certificate, trust *Trust, format Format, claim Claim) (*Draft, error) {
+	fail := func(err error) error {
+		return &Error{Stage: StageSignature, Kind: KindRefused, Message: oneLine(err.Error())}
+	}
+	payload, err := claim.payload(format)
+	if err != nil {
+		return nil, fail(err)
+	}
+	var content sign.Content = &sign.DSSEData{Data: payload, PayloadType: payloadType}
+	if format == FormatLegacy {
+		content = &sign.PlainData{Data: payload}
+	}
+	sig, hash, err := cert.key.pair.SignData(ctx, content.PreAuthEncoding())
+	if err != nil {
+		return nil, fail(err)
+	}
+	pb := &protobundle.Bundle{MediaType: BundleMediaType, VerificationMaterial: cert.material(trust)}
+	content.Bundle(pb, sig, hash, cert.key.pair.GetHashAlgorithm())
+	return &Draft{
+		Claim: claim, Format: format, cert: cert, payload: payload,
+		pb: pb, stamped: map[string]bool{}, entries: map[string]*entry{},
+	}, nil
+}
+
+// material is the leaf alone where verifiers have the rest of the chain in their
+// trust root, else the leaf and the intermediates.
+func (c *Certificate) material(trust *Trust) *protobundle.VerificationMaterial {
+	leaf := &protocommon.X509Certificate{RawBytes: c.der}
+	intermediates := c.intermediates(trust)
+	if len(intermediates) == 0 {
+		return &protobundle.VerificationMaterial{Content: &protobundle.VerificationMaterial_Certificate{Certificate: leaf}}
+	}
+	chain := []*protocommon.X509Certificate{leaf}
+	for _, i := range intermediates {
+		chain = append(chain, &protocommon.X509Certificate{RawBytes: i.Raw})
+	}
+	return &protobundle.VerificationMaterial{Content: &protobundle.VerificationMaterial_X509CertificateChain{
+		X509CertificateChain: &protocommon.X509CertificateChain{Certificates: chain},
+	}}
+}
+
+// payload is the bytes that are signed.
+func (c Claim) payload(format Format) ([]byte, error) {
+	raw, err := rawDigest(c.Digest)
+	if err != nil {
+		return nil, err
+	}
+	if format == FormatLegacy {
+		return c.legacyPayload()
+	}
+	annotations := c.Annotations
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	return json.Marshal(statement{
+		Type: statementType, PredicateType: PredicateType,
+		Subject: []subject{{Digest: map[string]string{"sha256": hex.EncodeToString(raw)}, Annotations: annotations}},
+	})
+}
+
+// Stamp adds an RFC 3161 timestamp of the signature: one request, none when
+// that authority's timestamp is already there. A certificate that ran out
+// before makes it KindExpired: the timestamp would prove that it was late.
+func (c *Client) Stamp(ctx context.Context, d *Draft, authority string) error {
+	if d.stamped[authority] {
+		return nil
+	}
+	k := call{stage: StageTimestamp, service: authority, ok: []int{http.StatusOK, http.StatusCreated}}
+	if d.cert.Expired(time.Now()) {
+		return k.expired()
+	}
+	tsa := sign.NewTimestampAuthority(&sign.TimestampAuthorityOptions{URL: authority, Timeout: -1, Transport: c.transport(ctx, k)})
+	stamp, err := tsa.GetTimestamp(ctx, d.signature())
+	if err != nil {
+		return stageError(ctx, k, err)
+	}
+	vm := d.pb.GetVerificationMaterial()
+	if vm.TimestampVerificationData == nil {
+		vm.TimestampVerificationData = &protobundle.TimestampVerificationData{}
+	}
+	vm.TimestampVerificationData.Rfc3161Timestamps = append(vm.TimestampVerificationData.Rfc3161Timestamps,
+		&protocommon.RFC3161SignedTimestamp{SignedTimestamp: stamp})
+	d.stamped[authority] = true
+	return nil
+}
+
+func (d *Draft) signature() []byte {
+	if d.Format == FormatLegacy {
+		return d.pb.GetMessageSignature().GetSignature()
+	}
+	return d.pb.GetDsseEnvelope().GetSignatures()[0].GetSig()
+}
+
+func (k call) expired() *Error {
+	return &Error{
+		Stage: k.stage, Service: redactURL(k.service), Kind: KindExpired,
+		Message: "the certificate ran out before this was done", Advice: "sign again with a new certificate",
+	}
+}
+
+func rawDigest(digest string) ([]byte, error) {
+	h, ok := strings.CutPrefix(digest, "sha256:")
+	raw, err := hex.DecodeString(h)
+	if !ok || err != nil || len(raw) != 32 || h != strings.ToLower(h) {
+		return nil, fmt.Errorf("%q is not a sha256 digest", oneLine(digest))
+	}
+	return raw, nil
+}

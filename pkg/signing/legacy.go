@@ -1,0 +1,231 @@
+// Copyright 2026 The pushguard Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package signing
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+
+	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
+	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
+	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
+	"github.com/sigstore/sigstore-go/pkg/bundle"
+	"github.com/sigstore/sigstore-go/pkg/verify"
+)
+
+// The layout of cosign 2 (sigstore/cosign, specs/SIGNATURE_SPEC.md).
+const (
+	legacyMediaType = "application/vnd.dev.cosign.simplesigning.v1+json"
+	legacyType      = "cosign container image signature"
+
+	keySignature   = "dev.cosignproject.cosign/signature"
+	keyCertificate = "dev.sigstore.cosign/certificate"
+	keyChain       = "dev.sigstore.cosign/chain"
+	keyLogBundle   = "dev.sigstore.cosign/bundle"
+	keyTimestamp   = "dev.sigstore.cosign/rfc3161timestamp"
+)
+
+// Legacy is a finished legacy signature: one layer of the manifest under [LegacyTag].
+type Legacy struct {
+	Payload     []byte            // the layer's blob
+	Annotations map[string]string // the layer's
+
+	Verified
+}
+
+// LegacyTag is the tag in the image's repository that holds the legacy signatures
+// of digest (sha256:…).
+func LegacyTag(digest string) string { return strings.Replace(digest, ":", "-", 1) + ".sig" }
+
+// simpleSigning is the payload (containers/image, "atomic container signature").
+type simpleSigning struct {
+	Critical struct {
+		Identity struct {
+			DockerReference string `json:"docker-reference"`
+		} `json:"identity"`
+		Image struct {
+			DockerManifestDigest string `json:"docker-manifest-digest"`
+		} `json:"image"`
+		Type string `json:"type"`
+	} `json:"critical"`
+	Optional map[string]any `json:"optional"`
+}
+
+func (c Claim) legacyPayload() ([]byte, error) {
+	if c.Repository == "" {
+		return nil, errors.New("a legacy signature needs the image's repository")
+	}
+	var p simpleSigning
+	p.Critical.Identity.DockerReference = c.Repository
+	p.Critical.Image.DockerManifestDigest = c.Digest
+	p.Critical.Type = legacyType
+	for k, v := range c.Annotations {
+		if p.Optional == nil {
+			p.Optional = map[string]any{}
+		}
+		p.Optional[k] = v
+	}
+	return json.Marshal(p)
+}
+
+// logBundle is the Rekor v1 entry as an annotation has it.
+type logBundle struct {
+	SignedEntryTimestamp []byte
+	Payload              struct {
+		Body           string `json:"body"` // base64
+		IntegratedTime int64  `json:"integratedTime"`
+		LogIndex       int64  `json:"logIndex"`
+		LogID          string `json:"logID"` // hex
+	}
+}
+
+// FinishLegacy verifies a draft of [FormatLegacy] as any verifier would and returns
+// the signature. The error is KindInvalid.
+func (c *Client) FinishLegacy(d *Draft, trust *Trust) (*Legacy, error) {
+	vm := d.pb.GetVerificationMaterial()
+	l := &Legacy{Payload: d.payload, Annotations: map[string]string{
+		keySignature:   base64.StdEncoding.EncodeToString(d.signature()),
+		keyCertificate: string(d.cert.pem()),
+	}}
+	if chain := d.cert.chainPEM(); len(chain) > 0 {
+		l.Annotations[keyChain] = string(chain)
+	}
+	for _, t := range vm.GetTlogEntries() {
+		var b logBundle
+		b.SignedEntryTimestamp = t.GetInclusionPromise().GetSignedEntryTimestamp()
+		b.Payload.Body = base64.StdEncoding.EncodeToString(t.GetCanonicalizedBody())
+		b.Payload.IntegratedTime, b.Payload.LogIndex = t.GetIntegratedTime(), t.GetLogIndex()
+		b.Payload.LogID = hex.EncodeToString(t.GetLogId().GetKeyId())
+		text, err := json.Marshal(b)
+		if err != nil {
+			return nil, invalid("encode log entry: " + err.Error())
+		}
+		l.Annotations[keyLogBundle] = string(text)
+	}
+	for _, stamp := range vm.GetTimestampVerificationData().GetRfc3161Timestamps() {
+		text, err := json.Marshal(map[string][]byte{"SignedRFC3161Timestamp": stamp.GetSignedTimestamp()})
+		if err != nil {
+			return nil, invalid("encode timestamp: " + err.Error())
+		}
+		l.Annotations[keyTimestamp] = string(text)
+	}
+	v, err := c.VerifyLegacy(l, trust, d.Claim, d.cert.Identity)
+	if e, ok := errors.AsType[*Error](err); ok {
+		e.Advice = adviceTrust
+	}
+	l.Verified = v
+	return l, err
+}
+
+// VerifyLegacy checks that a layer is a signature of id on the claim's digest, made
+// for the claim's repository. Its log entry is checked by the log's promise.
+func (c *Client) VerifyLegacy(l *Legacy, trust *Trust, claim Claim, id Identity) (Verified, error) {
+	var p simpleSigning
+	if err := json.Unmarshal(l.Payload, &p); err != nil {
+		return Verified{}, invalid("the payload is not JSON")
+	}
+	switch {
+	case p.Critical.Type != legacyType:
+		return Verified{}, invalid("the payload is not that of an image's signature")
+	case p.Critical.Image.DockerManifestDigest != claim.Digest:
+		return Verified{}, invalid("it is the signature of another image")
+	case p.Critical.Identity.DockerReference != claim.Repository:
+		return Verified{}, invalid("it was made for another repository: " + p.Critical.Identity.DockerReference)
+	}
+	pb, err := l.bundle()
+	if err != nil {
+		return Verified{}, invalid(err.Error())
+	}
+	b, err := bundle.NewBundle(pb)
+	if err != nil {
+		return Verified{}, invalid("the signature is not well-formed: " + err.Error())
+	}
+	if _, err := trust.check(b, id, verify.WithArtifact(bytes.NewReader(l.Payload))); err != nil {
+		return Verified{}, err
+	}
+	v := Verified{Identity: id, Annotations: map[string]string{}}
+	for k, value := range p.Optional {
+		v.Annotations[k] = fmt.Sprint(value)
+	}
+	v.LogURL, v.LogIndex = trust.logOf(b)
+	return v, nil
+}
+
+// bundle is the same signature as a bundle v0.1, whose log entries need no proof.
+func (l *Legacy) bundle() (*protobundle.Bundle, error) {
+	sig, err := base64.StdEncoding.DecodeString(l.Annotations[keySignature])
+	if err != nil || len(sig) == 0 {
+		return nil, errors.New("it has no signature")
+	}
+	block, _ := pem.Decode([]byte(l.Annotations[keyCertificate]))
+	if block == nil {
+		return nil, errors.New("it has no certificate")
+	}
+	if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+		return nil, errors.New("its certificate cannot be read")
+	}
+	digest := describeBlob(legacyMediaType, l.Payload).Digest
+	sum, err := rawDigest(digest)
+	if err != nil {
+		return nil, err
+	}
+	vm := &protobundle.VerificationMaterial{Content: &protobundle.VerificationMaterial_X509CertificateChain{
+		X509CertificateChain: &protocommon.X509CertificateChain{Certificates: []*protocommon.X509Certificate{{RawBytes: block.Bytes}}},
+	}}
+	if vm.TlogEntries, err = l.logEntries(); err != nil {
+		return nil, err
+	}
+	if text, ok := l.Annotations[keyTimestamp]; ok {
+		var stamp struct{ SignedRFC3161Timestamp []byte }
+		if err := json.Unmarshal([]byte(text), &stamp); err != nil {
+			return nil, errors.New("its timestamp cannot be read")
+		}
+		vm.TimestampVerificationData = &protobundle.TimestampVerificationData{
+			Rfc3161Timestamps: []*protocommon.RFC3161SignedTimestamp{{SignedTimestamp: stamp.SignedRFC3161Timestamp}},
+		}
+	}
+	return &protobundle.Bundle{
+		MediaType:            "application/vnd.dev.sigstore.bundle+json;version=0.1",
+		VerificationMaterial: vm,
+		Content: &protobundle.Bundle_MessageSignature{MessageSignature: &protocommon.MessageSignature{
+			MessageDigest: &protocommon.HashOutput{Algorithm: protocommon.HashAlgorithm_SHA2_256, Digest: sum},
+			Signature:     sig,
+		}},
+	}, nil
+}
+
+func (l *Legacy) logEntries() ([]*protorekor.TransparencyLogEntry, error) {
+	text, ok := l.Annotations[keyLogBundle]
+	if !ok {
+		return nil, nil
+	}
+	var b logBundle
+	if err := json.Unmarshal([]byte(text), &b); err != nil {
+		return nil, errors.New("its log entry cannot be read")
+	}
+	body, err := base64.StdEncoding.DecodeString(b.Payload.Body)
+	id, herr := hex.DecodeString(b.Payload.LogID)
+	if err = errors.Join(err, herr); err != nil {
+		return nil, errors.New("its log entry cannot be read")
+	}
+	return []*protorekor.TransparencyLogEntry{{
+		LogIndex: b.Payload.LogIndex, LogId: &protocommon.LogId{KeyId: id}, IntegratedTime: b.Payload.IntegratedTime,
+		KindVersion:       &protorekor.KindVersion{Kind: "hashedrekord", Version: "0.0.1"},
+		InclusionPromise:  &protorekor.InclusionPromise{SignedEntryTimestamp: b.SignedEntryTimestamp},
+		CanonicalizedBody: body,
+	}}, nil
+}
+
+// Is reports whether layer is this signature.
+func (l *Legacy) Is(layer LegacyLayer) bool {
+	return layer.Digest == describeBlob(legacyMediaType, l.Payload).Digest && maps.Equal(l.Annotations, layer.Annotations)
+}

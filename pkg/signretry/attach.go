@@ -1,0 +1,177 @@
+// Copyright 2026 The pushguard Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package signretry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/LerianStudio/pushguard/pkg/registry"
+	"github.com/LerianStudio/pushguard/pkg/retry"
+	"github.com/LerianStudio/pushguard/pkg/signing"
+)
+
+// maxConfig is the most that is read of a config or a payload of legacy signatures, in bytes.
+const maxConfig = 1 << 20
+
+// attach stores the bundle as a referrer of the image, unless it was there.
+func (r *run) attach(ctx context.Context, l *lookup) error {
+	ref := l.ref
+	if !l.found {
+		referrer, err := signing.NewReferrer(l.bundle, signing.Subject{MediaType: l.subject.MediaType, Digest: ref.Digest, Size: l.subject.Size})
+		if err != nil {
+			return err
+		}
+		if err := r.putConfig(ctx, ref, referrer.Config); err != nil {
+			return err
+		}
+		if err := r.putBlob(ctx, ref, referrer.Layer); err != nil {
+			return err
+		}
+		_, err = late(ctx, r, r.atRegistry(stageAttach, ref), func(ctx context.Context) (registry.Descriptor, error) {
+			return r.Registry.Attach(ctx, ref, signing.ReferrerMediaType, referrer.Manifest)
+		})
+		if err != nil {
+			return err
+		}
+		l.written = true
+	}
+	l.has(signing.FormatBundle, l.bundle.Verified)
+	return nil
+}
+
+// putConfig stores the config that all signatures in a repository share, once.
+func (r *run) putConfig(ctx context.Context, ref registry.Reference, config []byte) error {
+	if _, there := r.configs.Load(ref.Name()); there {
+		return nil
+	}
+	if err := r.putBlob(ctx, ref, config); err != nil {
+		return err
+	}
+	r.configs.Store(ref.Name(), true)
+	return nil
+}
+
+func (r *run) putBlob(ctx context.Context, ref registry.Reference, data []byte) error {
+	_, err := late(ctx, r, r.atRegistry(stageAttach, ref), func(ctx context.Context) (registry.Descriptor, error) {
+		return r.Registry.PutBlob(ctx, ref, data)
+	})
+	return err
+}
+
+// legacy makes sure that the image has a legacy signature of ours.
+func (r *run) legacy(ctx context.Context, l *lookup) error {
+	claim := signing.Claim{Digest: l.ref.Digest, Annotations: r.Annotations, Repository: legacyRepository(l.ref)}
+	found, err := late(ctx, r, r.atRegistry(stageFind, l.ref), func(ctx context.Context) (*signing.Legacy, error) {
+		return r.findLegacy(ctx, l.ref, claim)
+	})
+	if err != nil {
+		return err
+	}
+	if found == nil {
+		if found, err = sign(ctx, r, signing.FormatLegacy, claim, r.Signer.FinishLegacy); err != nil {
+			return err
+		}
+		if err := r.appendLegacy(ctx, l.ref, found); err != nil {
+			return err
+		}
+		l.written = true
+	}
+	l.has(signing.FormatLegacy, found.Verified)
+	return nil
+}
+
+// legacyRepository is the repository as cosign names it: Docker Hub by its old host.
+func legacyRepository(ref registry.Reference) string {
+	if ref.Registry == registry.DockerHub {
+		return "index.docker.io/" + ref.Repository
+	}
+	return ref.Registry + "/" + ref.Repository
+}
+
+// legacyOf reads what is under the image's tag for legacy signatures, the zero
+// manifest when there is none.
+func (r *run) legacyOf(ctx context.Context, ref registry.Reference) (signing.LegacyManifest, []signing.LegacyLayer, error) {
+	m, err := r.Registry.Manifest(ctx, ref.WithTag(signing.LegacyTag(ref.Digest)))
+	if e, ok := errors.AsType[*registry.Error](err); ok && e.Kind == registry.KindNotFound {
+		return signing.LegacyManifest{}, nil, nil
+	}
+	if err != nil {
+		return signing.LegacyManifest{}, nil, err
+	}
+	layers, config, err := signing.LegacyLayers(m.Raw)
+	if err != nil {
+		return signing.LegacyManifest{}, nil, fmt.Errorf("read the legacy signatures of %s: %w", ref, err)
+	}
+	raw, err := r.Registry.Blob(ctx, ref, registry.Descriptor{MediaType: config.MediaType, Digest: config.Digest, Size: config.Size}, maxConfig)
+	return signing.LegacyManifest{MediaType: m.MediaType, Manifest: m.Raw, Config: raw}, layers, err
+}
+
+// findLegacy returns this identity's legacy signature on ref, nil when there is none.
+func (r *run) findLegacy(ctx context.Context, ref registry.Reference, claim signing.Claim) (*signing.Legacy, error) {
+	_, layers, err := r.legacyOf(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	for _, layer := range layers[:min(len(layers), maxReferrers)] {
+		payload, err := r.Registry.Blob(ctx, ref, registry.Descriptor{MediaType: layer.MediaType, Digest: layer.Digest, Size: layer.Size}, maxConfig)
+		if ctx.Err() != nil || retry.Transient(err) {
+			return nil, err
+		}
+		found := &signing.Legacy{Payload: payload, Annotations: layer.Annotations}
+		if err == nil {
+			found.Verified, err = r.Signer.VerifyLegacy(found, r.trust, claim, r.identity)
+		}
+		if err == nil {
+			err = r.annotated(found.Verified)
+		}
+		if err != nil {
+			r.passOver(ctx, ref, layer.Digest, err)
+			continue
+		}
+		return found, nil
+	}
+	return nil, nil //nolint:nilnil // no signature is an answer
+}
+
+// appendLegacy adds a signature behind those that are there. The tag is read,
+// changed and written without a lock, so it is read back, and written again when
+// another signer won.
+func (r *run) appendLegacy(ctx context.Context, ref registry.Reference, l *signing.Legacy) error {
+	if err := r.putBlob(ctx, ref, l.Payload); err != nil {
+		return err
+	}
+	tag := ref.WithTag(signing.LegacyTag(ref.Digest))
+	return r.call(ctx, r.atRegistry(stageAttach, tag), func(ctx context.Context) error {
+		there, layers, err := r.legacyOf(ctx, ref)
+		if err != nil || holds(layers, l) {
+			return err
+		}
+		grown, err := there.Append(l)
+		if err != nil {
+			return fmt.Errorf("sign %s: %w", tag, err)
+		}
+		if _, err := r.Registry.PutBlob(ctx, ref, grown.Config); err != nil {
+			return err
+		}
+		if err := r.Registry.PutManifest(ctx, tag, grown.MediaType, grown.Manifest); err != nil {
+			return err
+		}
+		if _, layers, err = r.legacyOf(ctx, ref); err != nil || holds(layers, l) {
+			return err
+		}
+		return lateError{fmt.Errorf("attach to %s: the signature just written is not there: another signer wrote at the same time", tag)}
+	})
+}
+
+// holds reports whether l is one of the layers.
+func holds(layers []signing.LegacyLayer, l *signing.Legacy) bool {
+	for _, layer := range layers {
+		if l.Is(layer) {
+			return true
+		}
+	}
+	return false
+}

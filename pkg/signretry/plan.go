@@ -1,0 +1,133 @@
+// Copyright 2026 The pushguard Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package signretry
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/LerianStudio/pushguard/pkg/registry"
+)
+
+// maxDepth bounds indexes that list indexes.
+const maxDepth = 4
+
+// target is one manifest that is to be signed.
+type target struct {
+	ref registry.Reference
+	err error // why what it lists is not known
+}
+
+// expand returns the images asked for and, when the run is recursive, behind each
+// index the manifests that it lists, each once.
+func (r *run) expand(ctx context.Context, images []registry.Reference) []target {
+	lists := make([][]target, len(images))
+	var g errgroup.Group
+	g.SetLimit(cmp.Or(r.Parallel, defaultParallel))
+	for i, ref := range images {
+		lists[i] = []target{{ref: ref}}
+		if !r.Recursive {
+			continue
+		}
+		g.Go(func() error {
+			children, err := r.children(ctx, ref, 0)
+			lists[i][0].err = err
+			lists[i] = append(lists[i], children...)
+			return nil
+		})
+	}
+	_ = g.Wait()
+	seen := map[registry.Reference]bool{}
+	return slices.DeleteFunc(slices.Concat(lists...), func(t target) bool {
+		defer func() { seen[t.ref] = true }()
+		return seen[t.ref]
+	})
+}
+
+// children are the manifests that ref lists, and those that these list: none when
+// it is no index.
+func (r *run) children(ctx context.Context, ref registry.Reference, depth int) ([]target, error) {
+	if depth > maxDepth {
+		return nil, fmt.Errorf("read index %s: indexes within indexes, more than %d deep", ref, maxDepth)
+	}
+	m, err := late(ctx, r, r.atRegistry(stageResolve, ref), func(ctx context.Context) (registry.Manifest, error) {
+		return r.Registry.Manifest(ctx, ref.WithDigest(ref.Digest))
+	})
+	if err != nil {
+		return nil, missing(ref, err)
+	}
+	var index struct {
+		Manifests []registry.Descriptor `json:"manifests"`
+	}
+	if err := json.Unmarshal(m.Raw, &index); err != nil {
+		return nil, fmt.Errorf("read index %s: not JSON", ref)
+	}
+	var found []target
+	for _, d := range index.Manifests {
+		if !registry.ValidDigest(d.Digest) {
+			return nil, fmt.Errorf("read index %s: it lists a manifest without a sha256 digest", ref)
+		}
+		child := ref.WithDigest(d.Digest)
+		found = append(found, target{ref: child})
+		if !registry.IsIndex(d.MediaType) {
+			continue
+		}
+		deeper, err := r.children(ctx, child, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, deeper...)
+	}
+	return found, nil
+}
+
+// batch is one digest with the repositories in which it is to be signed.
+type batch struct {
+	digest string
+	images []image
+}
+
+// image is one manifest in one repository, and where it was asked for.
+type image struct {
+	ref     registry.Reference // by digest only
+	indexes []int
+	refs    []registry.Reference
+}
+
+// group puts what needs one signature together, in the order asked.
+func group(targets []target) []*batch {
+	var batches []*batch
+	byDigest := map[string]*batch{}
+	for i, t := range targets {
+		if t.err != nil {
+			continue
+		}
+		ref := t.ref
+		b := byDigest[ref.Digest]
+		if b == nil {
+			b = &batch{digest: ref.Digest}
+			byDigest[ref.Digest] = b
+			batches = append(batches, b)
+		}
+		b.add(i, ref)
+	}
+	return batches
+}
+
+func (b *batch) add(index int, ref registry.Reference) {
+	plain := ref.WithDigest(ref.Digest)
+	for j := range b.images {
+		if b.images[j].ref == plain {
+			b.images[j].indexes = append(b.images[j].indexes, index)
+			b.images[j].refs = append(b.images[j].refs, ref)
+			return
+		}
+	}
+	b.images = append(b.images, image{ref: plain, indexes: []int{index}, refs: []registry.Reference{ref}})
+}
