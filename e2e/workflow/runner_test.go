@@ -229,7 +229,12 @@ func (r *team) act(t *testing.T, outputs string, args ...string) ran {
 	cmd := r.command(t.Context(), t, args...)
 	log, err := cmd.CombinedOutput()
 	result := ran{log: string(log), failed: err != nil, outputs: map[string]string{}}
-	t.Logf("attempt %d of run %d:\n%s", r.attempt, r.run, result.log)
+	attempt, run := r.attempt, r.run
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("attempt %d of run %d:\n%s", attempt, run, result.log)
+		}
+	})
 	if data, err := os.ReadFile(outputs); err == nil {
 		lines := strings.Split(string(data), "\n")
 		for i, name := range []string{"version", "images", "published", "signed"} {

@@ -25,7 +25,8 @@ if [[ ! -e $dir/check.js ]]; then
     mv ready.js check.js
   )
   # Losing the race against another run is fine: its folder is the same.
-  mv -T "$work" "$dir" 2>/dev/null || [[ -e $dir/check.js ]]
+  [[ -e $dir ]] || mv "$work" "$dir"
+  rm -rf "$work"
   trap - EXIT
 fi
 exec node "$dir/check.js" "$@"

@@ -1,3 +1,4 @@
+// The runner of the workflow's tests, pinned.
 module github.com/LerianStudio/pushguard/e2e/workflow/tools/act
 
 go 1.26.0

@@ -1,3 +1,5 @@
+// The image builder of the workflow's tests, pinned, apart from the runner: the two
+// need different versions of docker's libraries.
 module github.com/LerianStudio/pushguard/e2e/workflow/tools/build
 
 go 1.26.8
