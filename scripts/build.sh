@@ -36,8 +36,11 @@ while IFS= read -r arg; do
   args+=(--build-arg "$arg")
 done <<<"${BUILD_ARGS:-}"
 [[ -z ${PLATFORMS:-} ]] || args+=("--platform=$PLATFORMS")
-[[ -z ${GITHUB_SHA:-} ]] || args+=(--label "org.opencontainers.image.revision=$GITHUB_SHA")
-[[ -z ${GITHUB_REPOSITORY:-} ]] || args+=(--label "org.opencontainers.image.source=${GITHUB_SERVER_URL:-https://github.com}/$GITHUB_REPOSITORY")
+revision=${GITHUB_SHA:-${CI_COMMIT_SHA:-}}
+source=${CI_PROJECT_URL:-}
+[[ -z ${GITHUB_REPOSITORY:-} ]] || source=${GITHUB_SERVER_URL:-https://github.com}/$GITHUB_REPOSITORY
+[[ -z $revision ]] || args+=(--label "org.opencontainers.image.revision=$revision")
+[[ -z $source ]] || args+=(--label "org.opencontainers.image.source=$source")
 
 case ${PUBLISH:-true} in
 true)

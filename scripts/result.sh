@@ -2,10 +2,10 @@
 # Writes what one app's job has done: a line for the jobs that follow, and the
 # files that a GitOps repository picks up.
 #
-#   APP_ID, APP, VERSION, REFS        as plan.sh and preflight.sh print them
+#   APP, VERSION, REFS                as plan.sh and preflight.sh print them
 #   BUILD_DIGEST, CHECK_DIGEST        of the build; of what was found published
 #   SIGNED                            signretry's output
-#   RESULT                            folder for APP_ID.json
+#   RESULT                            file for the line
 #   GITOPS                            folder for APP.tag (the version) and APP.json
 set -euo pipefail
 
@@ -17,7 +17,6 @@ die() {
 
 digest=${BUILD_DIGEST:-${CHECK_DIGEST:-}}
 [[ $digest =~ ^sha256:[0-9a-f]{64}$ ]] || die "$(printf 'there is no digest of %q: it was neither built nor found' "${APP:-}")"
-[[ ${APP_ID:-} =~ ^[0-9]+$ ]] || die "$(printf 'APP_ID %q is no number' "${APP_ID:-}")"
 [[ ${APP:-} =~ ^[a-z0-9._/-]+$ ]] || die "$(printf 'APP %q is no image name' "${APP:-}")"
 [[ ${VERSION:-} =~ ^[A-Za-z0-9_.-]+$ ]] || die "$(printf 'VERSION %q is no image tag' "${VERSION:-}")"
 
@@ -36,8 +35,8 @@ json=$(printf '{"app":"%s","version":"%s","digest":"%s","refs":[%s],"built":%s,"
   "$APP" "$VERSION" "$digest" "$refs" "$built" "$signed")
 printf '%s\n' "$json"
 if [[ -n ${RESULT:-} ]]; then
-  mkdir -p "$RESULT"
-  printf '%s\n' "$json" >"$RESULT/$APP_ID.json"
+  mkdir -p "$(dirname "$RESULT")"
+  printf '%s\n' "$json" >"$RESULT"
 fi
 if [[ -n ${GITOPS:-} ]]; then
   mkdir -p "$GITOPS"

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -147,10 +148,10 @@ type tagRecord struct {
 	Cleanup    *struct{ Outcome string }
 }
 
-// record is the kept record of the first app.
+// record is what the last attempt's record says of the first app.
 func (r *team) record(t *testing.T) []tagRecord {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(r.artifacts, "pushguard-run-0", "record", "0.json"))
+	data, err := os.ReadFile(filepath.Join(r.artifacts, fmt.Sprintf("pushguard-run-0-%d", r.attempt), "0", strconv.Itoa(r.attempt), "record.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,6 +31,21 @@ func TestCheck_theOriginal(t *testing.T) {
 	}
 }
 
+// The page shows what the check prints.
+func TestPage(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/workflow.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stdout, stderr bytes.Buffer
+	run([]string{"testdata/original.yml"}, &stdout, &stderr)
+	want := strings.ReplaceAll(stdout.String(), "testdata/", "scripts/lintbooleans/testdata/")
+	if !strings.Contains(string(page), "$ go run ./scripts/lintbooleans scripts/lintbooleans/testdata/original.yml\n"+want+"```") {
+		t.Errorf("docs/workflow.md does not hold:\n%s", want)
+	}
+}
+
 func TestCheck_compositeAction(t *testing.T) {
 	t.Parallel()
 	findings, err := check("testdata/action.yml")
