@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/google/certificate-transparency-go v1.3.3
 	github.com/google/go-containerregistry v0.22.1
+	go.yaml.in/yaml/v3 v3.0.5
 )
 
 require (

@@ -3,7 +3,8 @@
 #
 #   METADATA           the metadata file of the build or of copy-missing.sh; where
 #                      there is none, the run record says what was found
-#   EXISTING, DIGEST   tagcheck's outputs: signed as well when METADATA is a copy's
+#   SHOULD_BUILD, EXISTING, DIGEST   tagcheck's outputs: when nothing was built and
+#                      METADATA is a copy's, what existed is signed as well
 #   CONTINUE_ON_SIGNING_FAILURE    true: an image that could not be signed is a
 #                      warning and the job goes on; false (default): it fails
 #   SIGN_MAX_ATTEMPTS, SIGN_INITIAL_DELAY, SIGN_MAX_DELAY, SIGN_MAX_ELAPSED
@@ -35,6 +36,7 @@ args=(
 images=()
 if [[ -n ${METADATA:-} && -e $METADATA ]]; then
   args+=("--metadata=$METADATA")
+  [[ ${SHOULD_BUILD:-} != true ]] || EXISTING='' # it was overwritten by the build
   while IFS= read -r ref; do
     [[ -n $ref ]] || continue
     [[ -n ${DIGEST:-} ]] || die "EXISTING names tags and DIGEST is empty: they are different images"
