@@ -1,6 +1,7 @@
 # The project's commands; "make" alone lists them. demo, test and build need Go and
-# nothing else; lint and e2e fetch and build their pinned tools into the user's cache,
-# and need shellcheck, node and npm, and root, runc, git and curl.
+# nothing else; lint and e2e fetch and build their pinned tools into the user's cache.
+# lint needs shellcheck and npm; e2e PostgreSQL, runc, git and curl, and root for the
+# workflow; faults and bench PostgreSQL.
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pushguard
 
@@ -37,12 +38,17 @@ test: ## Run the tests, with the race detector; regcleanup's 100,000 histories w
 
 .PHONY: e2e
 e2e: ## Run the commands, and the workflow, on real registries and a real Sigstore
-	cd e2e && go test -p 1 -count=1 -timeout 60m -v ./...
+	cd e2e && go test -p 1 -count=1 -timeout 60m -parallel 6 -v ./...
+
+.PHONY: faults
+faults: ## Break the real servers under signretry and both cosigns; writes docs/faults-real.md
+	cd e2e && PUSHGUARD_WRITE_FAULTS=1 go test -count=1 -timeout 60m -parallel 6 -run '^(TestNeed|TestFaults)$$' -v
 
 .PHONY: bench
-bench: ## Run the benchmarks; tagcheck beside crane, regctl and skopeo
+bench: ## Run the benchmarks; tagcheck beside its peers, signretry beside cosign
 	go test -run '^$$' -bench . ./...
 	go run ./scripts/bench
+	cd e2e && go test -run '^$$' -bench . -timeout 60m -v
 
 .PHONY: lint
 lint: lint-shell $(GOLANGCI) ## Check both modules, scripts and workflows

@@ -21,30 +21,44 @@ import (
 type job struct {
 	*stack.Grant
 	fulcio, tsa, rekor *stack.Gateway
-	config             string // signing config file that names the gateways
+	endpoints          stack.Endpoints // the gateways
+	config             string          // signing config file that names them
 	record             string
 }
 
+// newJob is a job that signs with Rekor v2.
 func newJob(t *testing.T) job {
 	t.Helper()
+	return newJobOn(t, e2e.RekorV2)
+}
+
+func newJobOn(t testing.TB, log stack.Log) job {
+	t.Helper()
+	return newJobOf(t, log, "release")
+}
+
+// newJobOf is a job of the workflow of that name.
+func newJobOf(t testing.TB, log stack.Log, workflow string) job {
+	t.Helper()
 	j := job{
-		Grant:  e2e.Issuer.Grant("org/app/.github/workflows/release.yml@refs/heads/" + t.Name()),
+		Grant:  e2e.Issuer.Grant("org/app/.github/workflows/" + workflow + ".yml@refs/heads/" + t.Name()),
 		fulcio: gateway(t, e2e.Fulcio),
 		tsa:    gateway(t, e2e.TSA),
-		rekor:  gateway(t, e2e.Rekor),
+		rekor:  gateway(t, log.URL),
 		record: filepath.Join(t.TempDir(), "record.json"),
 	}
 	var err error
-	j.config, err = e2e.SigningConfig(t.Context(), t.TempDir(), stack.Endpoints{
-		Fulcio: j.fulcio.URL, TSA: j.tsa.URL, Rekor: j.rekor.URL,
-	})
+	j.endpoints = stack.Endpoints{
+		Fulcio: j.fulcio.URL, TSA: j.tsa.URL, Rekor: stack.Log{URL: j.rekor.URL, Version: log.Version},
+	}
+	j.config, err = e2e.SigningConfig(t.Context(), t.TempDir(), j.endpoints)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return j
 }
 
-func gateway(t *testing.T, target string) *stack.Gateway {
+func gateway(t testing.TB, target string) *stack.Gateway {
 	t.Helper()
 	g, err := stack.NewGateway(target)
 	if err != nil {
@@ -60,10 +74,10 @@ func (j job) certificates() int { return j.fulcio.Succeeded("POST", "/api/") }
 // entries is how many new entries the log took from the job.
 func (j job) entries() int { return j.rekor.Succeeded("POST", "/api/") }
 
-// run runs one of the three commands in the job and wants it to exit with code.
-func (j job) run(t *testing.T, code int, command string, args ...string) process.Result {
+// command is a run of one of the three commands in the job.
+func (j job) command(t testing.TB, command string, args ...string) process.Command {
 	t.Helper()
-	res, err := process.Run(t.Context(), process.Command{
+	return process.Command{
 		Name: command,
 		Path: filepath.Join(e2e.bin, command),
 		Args: args,
@@ -73,7 +87,13 @@ func (j job) run(t *testing.T, code int, command string, args ...string) process
 			"GITHUB_SHA=8d3bf2a4c1b7f0e6d5a49c3827160f5e4d3c2b1a",
 		}),
 		Dir: t.TempDir(),
-	}, nil)
+	}
+}
+
+// run runs one of the three commands in the job and wants it to exit with code.
+func (j job) run(t *testing.T, code int, command string, args ...string) process.Result {
+	t.Helper()
+	res, err := process.Run(t.Context(), j.command(t, command, args...), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,10 +108,14 @@ func (j job) run(t *testing.T, code int, command string, args ...string) process
 // sign runs signretry on the services of the job, with short waits.
 func (j job) sign(t *testing.T, code int, args ...string) process.Result {
 	t.Helper()
-	return j.run(t, code, "signretry", append([]string{
+	return j.run(t, code, "signretry", j.signArgs(args...)...)
+}
+
+func (j job) signArgs(args ...string) []string {
+	return append([]string{
 		"--signing-config", j.config, "--trusted-root", e2e.TrustedRoot,
 		"--initial-delay=100ms", "--max-delay=1s", "--max-elapsed=60s",
-	}, args...)...)
+	}, args...)
 }
 
 // answer reads the one JSON object on stdout.
@@ -125,4 +149,16 @@ func (j job) readRecord(t *testing.T) runRecord {
 		t.Fatalf("read record: %v\n%s", err, data)
 	}
 	return r
+}
+
+// wantStatus wants signretry's answer to have these statuses, one an image.
+func wantStatus(t *testing.T, res process.Result, want ...string) {
+	t.Helper()
+	var got []string
+	for _, image := range answer[struct{ Images []struct{ Status string } }](t, res).Images {
+		got = append(got, image.Status)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("statuses %q, want %q", got, want)
+	}
 }

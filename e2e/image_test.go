@@ -18,7 +18,7 @@ import (
 )
 
 // newImage makes a small image for two platforms, different from any other.
-func newImage(t *testing.T) v1.ImageIndex {
+func newImage(t testing.TB) v1.ImageIndex {
 	t.Helper()
 	index := v1.ImageIndex(empty.Index)
 	for _, arch := range []string{"amd64", "arm64"} {
@@ -44,7 +44,7 @@ func newImage(t *testing.T) v1.ImageIndex {
 }
 
 // push writes image under every ref and returns its digest.
-func push(t *testing.T, image v1.ImageIndex, refs ...string) string {
+func push(t testing.TB, image v1.ImageIndex, refs ...string) string {
 	t.Helper()
 	for _, ref := range refs {
 		tag, err := name.NewTag(ref)

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package e2e runs the three commands as processes against real servers; the
-// judge is the real cosign. It needs Go and a module proxy, nothing else.
+// judge is the real cosign. It needs Go, a module proxy and PostgreSQL.
 package e2e
 
 import (
@@ -33,6 +33,9 @@ type suite struct {
 var e2e suite
 
 func TestMain(m *testing.M) {
+	if code, yes := measuring(); yes {
+		os.Exit(code)
+	}
 	if runtime.GOOS == "windows" {
 		fmt.Fprintln(os.Stderr, "e2e: skipped: Rekor's POSIX storage needs file locks that Windows lacks")
 		return
@@ -54,7 +57,7 @@ func run(m *testing.M) (code int, err error) {
 
 	ctx, cancel := context.WithTimeout(context.Background(), buildLimit)
 	defer cancel()
-	tools, err := process.BuildTools(ctx, "tools")
+	tools, err := buildTools(ctx)
 	if err != nil {
 		return 1, err
 	}
@@ -76,4 +79,15 @@ func run(m *testing.M) (code int, err error) {
 		err = errors.Join(err, e2e.Stop())
 	}()
 	return m.Run(), nil
+}
+
+func buildTools(ctx context.Context) (tools stack.Tools, err error) {
+	if tools.Servers, err = process.BuildTools(ctx, "tools"); err != nil {
+		return tools, err
+	}
+	if tools.Cosign2, err = process.BuildTools(ctx, "tools/cosign2"); err != nil {
+		return tools, err
+	}
+	tools.Trillian, err = process.ModuleDir(ctx, "tools", "github.com/google/trillian")
+	return tools, err
 }

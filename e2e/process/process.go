@@ -18,6 +18,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"syscall"
 	"time"
 )
 
@@ -26,15 +27,25 @@ const (
 	probeLimit  = 2 * time.Second        // one readiness probe
 	tailBytes   = 3 << 10                // of a server's log in an error or a failure report
 	portRetries = 100 * time.Millisecond // between two looks at a busy port
+	stopLimit   = 10 * time.Second       // for a server to end itself
 )
 
 // Command says how one program is run.
 type Command struct {
-	Name string   // of the program in logs and errors; also its log file's
-	Path string   // of the executable
-	Args []string // without the program's name
-	Env  []string // whole environment; nothing is inherited
-	Dir  string   // working directory
+	Name string         // of the program in logs and errors; also its log file's
+	Path string         // of the executable
+	Args []string       // without the program's name
+	Env  []string       // whole environment; nothing is inherited
+	Dir  string         // working directory
+	User string         // to run as; empty is this process's
+	End  syscall.Signal // that ends a server; 0 is SIGKILL: nothing that most hold is kept
+}
+
+func (c Command) end() syscall.Signal {
+	if c.End == 0 {
+		return syscall.SIGKILL
+	}
+	return c.End
 }
 
 // Server is a running program. It dies with this process (Linux), with Stop,
@@ -42,6 +53,7 @@ type Command struct {
 type Server struct {
 	name string
 	log  string
+	end  syscall.Signal
 	cmd  *exec.Cmd
 	done chan struct{}
 	err  error // of Wait; valid once done is closed
@@ -57,9 +69,10 @@ func Start(c Command, logDir string) (*Server, error) {
 	cmd := exec.Command(c.Path, c.Args...)
 	cmd.Env, cmd.Dir = c.Env, c.Dir
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.SysProcAttr = dieWithParent()
-
-	s := &Server{name: c.Name, log: out.Name(), cmd: cmd, done: make(chan struct{})}
+	if cmd.SysProcAttr, err = attributes(c, true); err != nil {
+		return nil, errors.Join(fmt.Errorf("start %s: %w", c.Name, err), out.Close())
+	}
+	s := &Server{name: c.Name, log: out.Name(), end: c.end(), cmd: cmd, done: make(chan struct{})}
 	started := make(chan error, 1)
 	go func() {
 		// The kernel ties a child's life to the thread that forked it, not to
@@ -82,11 +95,16 @@ func Start(c Command, logDir string) (*Server, error) {
 // Name is the Name of the Command.
 func (s *Server) Name() string { return s.name }
 
-// AwaitHTTP polls url until it answers 200, the server dies or ctx ends. The
-// error of the latter two carries the end of the server's log.
+// AwaitHTTP polls url until it answers 200, the server dies or ctx ends.
 func (s *Server) AwaitHTTP(ctx context.Context, url string) error {
+	return s.Await(ctx, func(ctx context.Context) error { return get(ctx, url) })
+}
+
+// Await probes the server until the probe succeeds, the server dies or ctx ends.
+// The error of the latter two carries the end of the server's log.
+func (s *Server) Await(ctx context.Context, probe func(context.Context) error) error {
 	for {
-		last := probe(ctx, url)
+		last := limited(ctx, probe)
 		if last == nil {
 			return nil
 		}
@@ -94,15 +112,19 @@ func (s *Server) AwaitHTTP(ctx context.Context, url string) error {
 		case <-s.done:
 			return fmt.Errorf("await %s: it ended: %w\n%s", s.name, errors.Join(s.err, last), s.Tail())
 		case <-ctx.Done():
-			return fmt.Errorf("await %s at %s: %w (last: %w)\n%s", s.name, url, context.Cause(ctx), last, s.Tail())
+			return fmt.Errorf("await %s: %w (last: %w)\n%s", s.name, context.Cause(ctx), last, s.Tail())
 		case <-time.After(pollPause):
 		}
 	}
 }
 
-func probe(ctx context.Context, url string) error {
+func limited(ctx context.Context, probe func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, probeLimit)
 	defer cancel()
+	return probe(ctx)
+}
+
+func get(ctx context.Context, url string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
@@ -118,19 +140,28 @@ func probe(ctx context.Context, url string) error {
 	return nil
 }
 
-// Stop kills the server and waits for it: nothing that it holds is kept, and
-// some take seconds to leave on SIGTERM. Having ended before is an error.
+// Stop sends the server the signal that ends it, which is SIGKILL where nothing
+// says otherwise (some take seconds to leave on SIGTERM), and waits for it. Having
+// ended before is an error.
 func (s *Server) Stop() error {
 	select {
 	case <-s.done:
 		return fmt.Errorf("stop %s: it had ended already: %w", s.name, s.err)
 	default:
 	}
+	if err := s.cmd.Process.Signal(s.end); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("stop %s: %w", s.name, err)
+	}
+	select {
+	case <-s.done:
+		return nil
+	case <-time.After(stopLimit):
+	}
 	if err := s.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("stop %s: %w", s.name, err)
 	}
 	<-s.done
-	return nil
+	return fmt.Errorf("stop %s: it did not end within %v of %v", s.name, stopLimit, s.end)
 }
 
 // Tail is the end of the server's log, for a failure report.
@@ -149,6 +180,7 @@ func (s *Server) Tail() string {
 type Result struct {
 	Stdout, Stderr string
 	Code           int
+	Took           time.Duration
 }
 
 // Run runs c to its end. A non-zero exit code is a Result, not an error.
@@ -157,8 +189,16 @@ func Run(ctx context.Context, c Command, stdin io.Reader) (Result, error) {
 	cmd.Env, cmd.Dir, cmd.Stdin = c.Env, c.Dir, stdin
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err := cmd.Run()
-	res := Result{Stdout: stdout.String(), Stderr: stderr.String(), Code: cmd.ProcessState.ExitCode()}
+	var err error
+	if cmd.SysProcAttr, err = attributes(c, false); err != nil {
+		return Result{}, fmt.Errorf("run %s: %w", c.Name, err)
+	}
+	begin := time.Now()
+	err = cmd.Run()
+	res := Result{
+		Stdout: stdout.String(), Stderr: stderr.String(), Code: cmd.ProcessState.ExitCode(),
+		Took: time.Since(begin),
+	}
 	if _, ok := errors.AsType[*exec.ExitError](err); ok && ctx.Err() == nil {
 		return res, nil
 	}

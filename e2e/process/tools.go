@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,6 +17,9 @@ import (
 	"runtime"
 	"strings"
 )
+
+// toolTags leave out of Trillian the databases and elections that are not used.
+const toolTags = "postgresql,etcd"
 
 // BuildTools builds the tools of the go.mod in moduleDir (its tool directives)
 // into the user's cache folder and returns that folder. It is built once for
@@ -30,7 +34,7 @@ func BuildTools(ctx context.Context, moduleDir string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("build tools: %w", err)
 	}
-	key := sha256.Sum256(fmt.Appendf(pins, "%s %s/%s", runtime.Version(), runtime.GOOS, runtime.GOARCH))
+	key := sha256.Sum256(fmt.Appendf(pins, "%s %s/%s %s", runtime.Version(), runtime.GOOS, runtime.GOARCH, toolTags))
 	dir := filepath.Join(cache, "pushguard", fmt.Sprintf("e2e-tools-%x", key[:8]))
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
@@ -44,7 +48,7 @@ func BuildTools(ctx context.Context, moduleDir string) (string, error) {
 		return "", fmt.Errorf("build tools: %w", err)
 	}
 	defer os.RemoveAll(tmp)
-	if err := goBuild(ctx, moduleDir, tmp, "tool"); err != nil {
+	if err := goBuild(ctx, moduleDir, tmp, "-tags", toolTags, "tool"); err != nil {
 		return "", err
 	}
 	// Losing the race against another run is fine: its folder is the same.
@@ -52,6 +56,19 @@ func BuildTools(ctx context.Context, moduleDir string) (string, error) {
 		return "", fmt.Errorf("build tools: %w", err)
 	}
 	return dir, nil
+}
+
+// ModuleDir is the folder of a module that the go.mod in moduleDir requires,
+// fetched if need be.
+func ModuleDir(ctx context.Context, moduleDir, module string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", module)
+	cmd.Dir = moduleDir
+	out, err := cmd.Output()
+	var answer struct{ Dir, Error string }
+	if jsonErr := json.Unmarshal(out, &answer); err != nil || jsonErr != nil || answer.Dir == "" {
+		return "", fmt.Errorf("fetch %s: %w %s", module, errors.Join(err, jsonErr), answer.Error)
+	}
+	return answer.Dir, nil
 }
 
 // BuildCommands builds the three commands under test, of the module in moduleDir,
@@ -65,7 +82,7 @@ func BuildCommands(ctx context.Context, moduleDir, dir string) error {
 }
 
 func goBuild(ctx context.Context, moduleDir, dir string, args ...string) error {
-	args = append([]string{"build", "-trimpath", "-o", dir + string(filepath.Separator)}, args...)
+	args = append([]string{"build", "-trimpath", "-ldflags=-s -w", "-o", dir + string(filepath.Separator)}, args...)
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = moduleDir
 	if out, err := cmd.CombinedOutput(); err != nil {

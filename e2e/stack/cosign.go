@@ -7,63 +7,126 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/LerianStudio/pushguard/e2e/process"
 )
 
-// Endpoints are the base URLs that a signing config names: the servers' own, or
-// those of gateways in front of them.
-type Endpoints struct{ Fulcio, TSA, Rekor string }
-
-// Endpoints are the servers' own.
-func (s *Stack) Endpoints() Endpoints {
-	return Endpoints{Fulcio: s.Fulcio, TSA: s.TSA, Rekor: s.Rekor}
+// Endpoints are what a signer uses: the servers' own URLs, or those of gateways
+// in front of them.
+type Endpoints struct {
+	Fulcio, TSA string
+	Rekor       Log
 }
 
-// Cosign runs the real cosign. A non-zero exit code is a Result, not an error.
-func (s *Stack) Cosign(ctx context.Context, env []string, args ...string) (process.Result, error) {
-	return process.Run(ctx, process.Command{
-		Name: "cosign", Path: filepath.Join(s.tools, "cosign"), Args: args,
-		Env: append(s.Env(), env...), Dir: s.dir,
-	}, nil)
+// Cosign is one of the real cosigns: the peer, and the judge.
+type Cosign struct {
+	Version string
+
+	stack *Stack
+	path  string
+	env   []string
 }
 
-// Sign signs image (REPOSITORY@DIGEST) with cosign, as the job of g.
-func (s *Stack) Sign(ctx context.Context, g *Grant, signingConfig, image string) (process.Result, error) {
-	return s.Cosign(ctx, g.Env(), "sign", "--yes",
-		"--signing-config", signingConfig, "--trusted-root", s.TrustedRoot, image)
+// Cosign3 is the latest cosign. It signs with bundles.
+func (s *Stack) Cosign3() Cosign {
+	return Cosign{Version: "3.1.3", stack: s, path: filepath.Join(s.tools.Servers, "cosign")}
 }
 
-// Verify is the judge: cosign's verdict on image, for exactly this identity,
-// with SCT, log entry and signed timestamp all checked.
-func (s *Stack) Verify(ctx context.Context, identity, image string) (process.Result, error) {
-	return s.Cosign(ctx, nil, "verify", "--trusted-root", s.TrustedRoot, "--use-signed-timestamps",
-		"--certificate-identity", identity, "--certificate-oidc-issuer", s.Issuer.URL, image)
+// Cosign2 is the last of cosign's second version. It signs in the legacy layout,
+// and trusts what its environment names.
+func (s *Stack) Cosign2() Cosign {
+	return Cosign{Version: "2.6.5", stack: s, path: filepath.Join(s.tools.Cosign2, "cosign"), env: []string{
+		"SIGSTORE_ROOT_FILE=" + s.material.fulcioChain,
+		"SIGSTORE_REKOR_PUBLIC_KEY=" + s.material.rekorV1Pub,
+		"SIGSTORE_CT_LOG_PUBLIC_KEY_FILE=" + s.material.ctPub,
+	}}
+}
+
+// Command is a run of cosign.
+func (c Cosign) Command(env []string, args ...string) process.Command {
+	return process.Command{
+		Name: "cosign-" + c.Version, Path: c.path, Args: args,
+		Env: slices.Concat(c.stack.Env(), c.env, env), Dir: c.stack.dir,
+	}
+}
+
+// Run runs cosign. A non-zero exit code is a Result, not an error.
+func (c Cosign) Run(ctx context.Context, env []string, args ...string) (process.Result, error) {
+	return process.Run(ctx, c.Command(env, args...), nil)
+}
+
+// SignArgs are the arguments that sign on e, which the file config names.
+func (c Cosign) SignArgs(config string, e Endpoints, args ...string) []string {
+	services := []string{"sign", "--yes", "--signing-config", config, "--trusted-root", c.stack.TrustedRoot}
+	if len(c.env) > 0 {
+		services = []string{
+			"sign", "--yes", "--fulcio-url", e.Fulcio, "--rekor-url", e.Rekor.URL,
+			"--oidc-issuer", c.stack.Issuer.URL, "--timestamp-server-url", e.TSA + TSAPath,
+		}
+	}
+	return append(services, args...)
+}
+
+// Judge is a way to verify a signature.
+type Judge struct {
+	Name   string
+	cosign Cosign
+	args   []string
+}
+
+// Judges of the two layouts. Each checks the certificate with its SCT and the log
+// entry; those of bundles also the signed timestamp.
+func (s *Stack) BundleJudges() []Judge {
+	trust := []string{"--trusted-root", s.TrustedRoot, "--use-signed-timestamps", "--new-bundle-format"}
+	return []Judge{
+		{"cosign 3, bundle", s.Cosign3(), trust},
+		{"cosign 2, bundle", s.Cosign2(), trust},
+	}
+}
+
+// LegacyJudges are those of the legacy layout.
+func (s *Stack) LegacyJudges() []Judge {
+	return []Judge{
+		{"cosign 3, legacy", s.Cosign3(), []string{"--trusted-root", s.TrustedRoot, "--new-bundle-format=false"}},
+		{"cosign 2, legacy", s.Cosign2(), nil},
+	}
+}
+
+// Verify is the judge's verdict on image (REPOSITORY@DIGEST), for exactly this identity.
+func (j Judge) Verify(ctx context.Context, identity, image string, args ...string) (process.Result, error) {
+	return j.cosign.Run(ctx, nil, slices.Concat([]string{"verify"}, j.args, []string{
+		"--certificate-identity", identity, "--certificate-oidc-issuer", j.cosign.stack.Issuer.URL,
+	}, args, []string{image})...)
 }
 
 // SigningConfig writes dir/signing_config.json, which names e.
 func (s *Stack) SigningConfig(ctx context.Context, dir string, e Endpoints) (string, error) {
 	path := filepath.Join(dir, "signing_config.json")
 	service := func(url string, version int) string {
-		return fmt.Sprintf("url=%s,api-version=%d,start-time=%s,operator=e2e", url, version, s.since())
+		return fmt.Sprintf("url=%s,api-version=%d,start-time=%s,operator=e2e", url, version, s.validFrom())
 	}
 	return path, s.create(ctx, "signing-config", "create", "--out", path,
 		"--fulcio", service(e.Fulcio, 1), "--oidc-provider", service(s.Issuer.URL, 1),
 		"--tsa", service(e.TSA+TSAPath, 1), "--tsa-config", "ANY",
-		"--rekor", service(e.Rekor, 2), "--rekor-config", "ANY")
+		"--rekor", service(e.Rekor.URL, e.Rekor.Version), "--rekor-config", "ANY")
 }
 
-func (s *Stack) writeTrustedRoot(ctx context.Context, m material) error {
+func (s *Stack) writeTrustedRoot(ctx context.Context) error {
+	m, from := s.material, s.validFrom()
+	s.TrustedRoot = filepath.Join(s.dir, "trusted_root.json")
 	return s.create(ctx, "trusted-root", "create", "--out", s.TrustedRoot,
 		"--fulcio", fmt.Sprintf("url=%s,certificate-chain=%s", s.Fulcio, m.fulcioChain),
 		"--tsa", fmt.Sprintf("url=%s,certificate-chain=%s", s.TSA+TSAPath, m.tsaChain),
-		"--ctfe", fmt.Sprintf("url=%s,public-key=%s,start-time=%s", s.ct.URL, m.ctPub, s.since()),
-		"--rekor", fmt.Sprintf("url=http://%[1]s,public-key=%s,start-time=%s,origin=%[1]s", rekorOrigin, m.rekorPub, s.since()))
+		"--ctfe", fmt.Sprintf("url=%s,public-key=%s,start-time=%s", s.ct, m.ctPub, from),
+		"--rekor", fmt.Sprintf("url=%s,public-key=%s,start-time=%s", s.RekorV1.URL, m.rekorV1Pub, from),
+		"--rekor", fmt.Sprintf("url=http://rekor-slow,public-key=%s,start-time=%s", m.rekorSlowPub, from),
+		"--rekor", fmt.Sprintf("url=http://%[1]s,public-key=%s,start-time=%s,origin=%[1]s", rekorOrigin, m.rekorV2Pub, from))
 }
 
 func (s *Stack) create(ctx context.Context, args ...string) error {
-	res, err := s.Cosign(ctx, nil, args...)
+	res, err := s.Cosign3().Run(ctx, nil, args...)
 	if err == nil && res.Code != 0 {
 		err = fmt.Errorf("exit %d: %s", res.Code, res.Stderr)
 	}
@@ -73,4 +136,4 @@ func (s *Stack) create(ctx context.Context, args ...string) error {
 	return nil
 }
 
-func (s *Stack) since() string { return s.start.UTC().Format(time.RFC3339) }
+func (s *Stack) validFrom() string { return s.since.UTC().Format(time.RFC3339) }

@@ -4,72 +4,66 @@
 package stack
 
 import (
+	"context"
 	"crypto/ecdsa"
-	"crypto/rand"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/json"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
-	"time"
+	"os"
+	"path/filepath"
+	"strings"
 
-	ct "github.com/google/certificate-transparency-go"
-	"github.com/google/certificate-transparency-go/tls"
+	"github.com/LerianStudio/pushguard/e2e/process"
 )
 
-// newCTLog serves the one method of a certificate transparency log that Fulcio
-// calls (RFC 6962, section 4.2). It signs the promise and keeps no tree: enough
-// for certificates whose embedded SCT every verifier checks in full, without a
-// Trillian beside it.
-func newCTLog(key *ecdsa.PrivateKey) *httptest.Server {
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST "+ct.AddPreChainPath, func(w http.ResponseWriter, r *http.Request) {
-		var req ct.AddChainRequest
-		if err := json.NewDecoder(r.Body).Decode(&req); err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		resp, err := promise(key, req.Chain, time.Now())
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		writeJSON(w, resp)
-	})
-	return httptest.NewServer(mux)
+// startCTLog starts a certificate transparency log that takes Fulcio's
+// certificates, and so gives them their SCTs.
+func (s *Stack) startCTLog(ctx context.Context) error {
+	config, err := ctConfig(s.trillian.trees[1], s.material.fulcioChain, s.material.ctKey)
+	if err != nil {
+		return fmt.Errorf("write the CT log's configuration: %w", err)
+	}
+	path := filepath.Join(s.dir, "ct.cfg")
+	if err := os.WriteFile(path, config, 0o600); err != nil {
+		return fmt.Errorf("write the CT log's configuration: %w", err)
+	}
+	url, ports, err := addresses(ctx, 1)
+	if err != nil {
+		return err
+	}
+	s.ct = url + "/ct"
+	return s.serve(ctx, process.Command{Name: "ct", Path: "ct_server", Args: []string{
+		"--http_endpoint=127.0.0.1:" + ports[0], "--log_rpc_server=127.0.0.1:" + s.trillian.port,
+		"--log_config=" + path, "--logtostderr",
+	}}, s.ct+"/ct/v1/get-roots")
 }
 
-func promise(key *ecdsa.PrivateKey, chain [][]byte, now time.Time) (*ct.AddChainResponse, error) {
-	raw := make([]ct.ASN1Cert, len(chain))
-	for i, der := range chain {
-		raw[i] = ct.ASN1Cert{Data: der}
-	}
-	leaf, err := ct.MerkleTreeLeafFromRawChain(raw, ct.PrecertLogEntryType, uint64(now.UnixMilli()))
+// ctConfig is a LogConfigSet in protobuf's text format. A key file would have to
+// be encrypted; the key itself need not.
+func ctConfig(tree, roots string, key *ecdsa.PrivateKey) ([]byte, error) {
+	private, err := x509.MarshalECPrivateKey(key)
 	if err != nil {
-		return nil, fmt.Errorf("read precertificate: %w", err)
-	}
-	sct := ct.SignedCertificateTimestamp{SCTVersion: ct.V1, Timestamp: leaf.TimestampedEntry.Timestamp}
-	input, err := ct.SerializeSCTSignatureInput(sct, ct.LogEntry{Leaf: *leaf})
-	if err != nil {
-		return nil, fmt.Errorf("serialize SCT: %w", err)
-	}
-	digest := sha256.Sum256(input)
-	signature, err := ecdsa.SignASN1(rand.Reader, key, digest[:])
-	if err != nil {
-		return nil, fmt.Errorf("sign SCT: %w", err)
-	}
-	signed, err := tls.Marshal(ct.DigitallySigned{
-		Algorithm: tls.SignatureAndHashAlgorithm{Hash: tls.SHA256, Signature: tls.ECDSA},
-		Signature: signature,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("encode SCT: %w", err)
+		return nil, err
 	}
 	public, err := x509.MarshalPKIXPublicKey(key.Public())
 	if err != nil {
-		return nil, fmt.Errorf("encode the log's key: %w", err)
+		return nil, err
 	}
-	id := sha256.Sum256(public)
-	return &ct.AddChainResponse{SCTVersion: ct.V1, ID: id[:], Timestamp: sct.Timestamp, Signature: signed}, nil
+	return fmt.Appendf(nil, `config {
+  log_id: %s
+  prefix: "ct"
+  roots_pem_file: %q
+  private_key { [type.googleapis.com/keyspb.PrivateKey] { der: "%s" } }
+  public_key { der: "%s" }
+  max_merge_delay_sec: 86400
+}
+`, tree, roots, escape(private), escape(public)), nil
+}
+
+// escape writes bytes as the text format has them.
+func escape(b []byte) string {
+	var s strings.Builder
+	for _, c := range b {
+		fmt.Fprintf(&s, `\x%02x`, c)
+	}
+	return s.String()
 }

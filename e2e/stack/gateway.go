@@ -5,6 +5,8 @@ package stack
 
 import (
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -12,32 +14,27 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Gateway is a reverse proxy in front of one server that counts what passes
 // and breaks what it is told to.
 type Gateway struct {
-	URL string
+	URL, Host string
 
 	server *httptest.Server
+	proxy  http.Handler
 
 	mu     sync.Mutex
 	faults []Fault
 	calls  []Call
 }
 
-// Fault breaks one request.
-type Fault struct {
-	Method, Path string // of the requests it waits for; Path is a prefix, empty is any
-	Status       int    // of the answer instead; 0: the connection is cut
-	Lost         bool   // the server does get the request: only its answer is lost
-}
-
 // Call is one request that came in.
 type Call struct {
 	Method, Path string
-	Status       int  // of the server if forwarded, else of the fault
-	Forwarded    bool // to the server
+	Status       int           // of the server; 0 if it was not asked or not waited for
+	Took         time.Duration // until the server answered
 }
 
 // NewGateway serves a gateway to target (a URL without a path) on loopback until Close.
@@ -46,17 +43,26 @@ func NewGateway(target string) (*Gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a gateway: %w", err)
 	}
-	g := &Gateway{}
-	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to) }}
-	g.server = httptest.NewServer(g.handler(proxy))
-	g.URL = g.server.URL
+	g := &Gateway{proxy: &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(to)
+			// A registry says where to upload to by the name it was called by.
+			r.Out.Host = r.In.Host
+		},
+		ErrorLog: log.New(io.Discard, "", 0), // of clients that went away
+	}}
+	g.server = httptest.NewServer(http.HandlerFunc(g.serve))
+	g.URL, g.Host = g.server.URL, strings.TrimPrefix(g.server.URL, "http://")
 	return g, nil
 }
 
-// Close stops serving.
-func (g *Gateway) Close() { g.server.Close() }
+// Close cuts what is under way and stops serving.
+func (g *Gateway) Close() {
+	g.server.CloseClientConnections()
+	g.server.Close()
+}
 
-// Break queues faults. Each is used up by the first request it waits for.
+// Break queues faults. Each is used up by the requests it waits for.
 func (g *Gateway) Break(faults ...Fault) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -70,11 +76,16 @@ func (g *Gateway) Heal() {
 	g.faults = nil
 }
 
-// Calls are the requests so far whose method and path prefix match.
-func (g *Gateway) Calls(method, path string) []Call {
+// Requests are all the requests so far.
+func (g *Gateway) Requests() []Call {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(g.calls), func(c Call) bool {
+	return slices.Clone(g.calls)
+}
+
+// Calls are the requests so far whose method and path prefix match.
+func (g *Gateway) Calls(method, path string) []Call {
+	return slices.DeleteFunc(g.Requests(), func(c Call) bool {
 		return c.Method != method || !strings.HasPrefix(c.Path, path)
 	})
 }
@@ -84,33 +95,40 @@ func (g *Gateway) Calls(method, path string) []Call {
 func (g *Gateway) Succeeded(method, path string) int {
 	n := 0
 	for _, c := range g.Calls(method, path) {
-		if c.Forwarded && c.Status/100 == 2 {
+		if c.Status/100 == 2 {
 			n++
 		}
 	}
 	return n
 }
 
-func (g *Gateway) handler(proxy http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		call := Call{Method: r.Method, Path: r.URL.Path}
-		fault, broken := g.take(r)
-		if !broken || fault.Lost {
-			answer := &recorder{ResponseWriter: w, discard: broken}
-			proxy.ServeHTTP(answer, r)
-			call.Forwarded, call.Status = true, answer.status
-		} else {
-			call.Status = fault.Status
-		}
+func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
+	call, begin := Call{Method: r.Method, Path: r.URL.Path}, time.Now()
+	note := sync.OnceFunc(func() {
+		call.Took = time.Since(begin)
 		g.mu.Lock()
+		defer g.mu.Unlock()
 		g.calls = append(g.calls, call)
-		g.mu.Unlock()
-		switch {
-		case broken && fault.Status == 0:
-			panic(http.ErrAbortHandler) // net/http's way to cut a connection
-		case broken:
-			http.Error(w, "the gateway could not reach the server", fault.Status)
+	})
+	defer note() // also of a request whose effect panics
+	fault, broken := g.take(r)
+	if !broken {
+		answer := &recorder{ResponseWriter: w, note: func(status int) {
+			// Before the client sees the answer and the test counts.
+			call.Status = status
+			note()
+		}}
+		g.proxy.ServeHTTP(answer, r)
+		return
+	}
+	fault.Effect(w, r, func(r *http.Request) *httptest.ResponseRecorder {
+		answer := httptest.NewRecorder()
+		g.proxy.ServeHTTP(answer, r)
+		if r.Context().Err() == nil {
+			call.Status = answer.Code
 		}
+		note()
+		return answer
 	})
 }
 
@@ -119,46 +137,28 @@ func (g *Gateway) take(r *http.Request) (Fault, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for i, f := range g.faults {
-		if f.Method == r.Method && strings.HasPrefix(r.URL.Path, f.Path) {
-			g.faults = slices.Delete(g.faults, i, i+1)
-			return f, true
+		if f.Method != "" && f.Method != r.Method || !strings.HasPrefix(r.URL.Path, f.Path) {
+			continue
 		}
+		if g.faults[i].Times--; g.faults[i].Times <= 0 {
+			g.faults = slices.Delete(g.faults, i, i+1)
+		}
+		return f, true
 	}
 	return Fault{}, false
 }
 
-// recorder notes the status, and drops the answer if it is to be lost. It has
-// no Unwrap: through it the proxy would flush, and so send, what is dropped.
+// recorder tells the status before it is sent. It has no Unwrap, so the proxy
+// cannot flush past it.
 type recorder struct {
 	http.ResponseWriter
-	status  int
-	discard bool
-	dropped http.Header
-}
 
-func (r *recorder) Header() http.Header {
-	if !r.discard {
-		return r.ResponseWriter.Header()
-	}
-	if r.dropped == nil {
-		r.dropped = http.Header{}
-	}
-	return r.dropped
+	note func(int)
 }
 
 func (r *recorder) WriteHeader(status int) {
-	r.status = status
-	if !r.discard {
-		r.ResponseWriter.WriteHeader(status)
+	if status >= http.StatusOK {
+		r.note(status)
 	}
-}
-
-func (r *recorder) Write(b []byte) (int, error) {
-	if r.status == 0 {
-		r.status = http.StatusOK
-	}
-	if r.discard {
-		return len(b), nil
-	}
-	return r.ResponseWriter.Write(b)
+	r.ResponseWriter.WriteHeader(status)
 }

@@ -26,9 +26,12 @@ const certificateLife = 24 * time.Hour
 type material struct {
 	fulcioKey, fulcioChain string
 	tsaKey, tsaChain       string
-	rekorKey, rekorPub     string
+	rekorV1Key, rekorV1Pub string
+	rekorV2Key, rekorV2Pub string
+	rekorSlowKey           string
+	rekorSlowPub           string
 	ctPub                  string
-	ctKey                  *ecdsa.PrivateKey // the CT log runs in this process
+	ctKey                  *ecdsa.PrivateKey // goes into the CT log's configuration
 }
 
 func newMaterial(dir string, now time.Time) (m material, err error) {
@@ -38,12 +41,19 @@ func newMaterial(dir string, now time.Time) (m material, err error) {
 	if m.tsaKey, m.tsaChain, err = tsaFiles(dir, now); err != nil {
 		return m, fmt.Errorf("make the timestamp authority's chain: %w", err)
 	}
-	var rekor *ecdsa.PrivateKey
-	if rekor, m.rekorKey, err = newKeyFile(dir, "rekor.key"); err != nil {
-		return m, fmt.Errorf("make Rekor's key: %w", err)
-	}
-	if m.rekorPub, err = writePublic(dir, "rekor.pub", rekor.Public()); err != nil {
-		return m, fmt.Errorf("make Rekor's key: %w", err)
+	for name, files := range map[string]struct{ key, pub *string }{
+		"rekor-v1":   {&m.rekorV1Key, &m.rekorV1Pub},
+		"rekor-v2":   {&m.rekorV2Key, &m.rekorV2Pub},
+		"rekor-slow": {&m.rekorSlowKey, &m.rekorSlowPub},
+	} {
+		key, path, err := newKeyFile(dir, name+".key")
+		if err != nil {
+			return m, fmt.Errorf("make Rekor's key: %w", err)
+		}
+		*files.key = path
+		if *files.pub, err = writePublic(dir, name+".pub", key.Public()); err != nil {
+			return m, fmt.Errorf("make Rekor's key: %w", err)
+		}
 	}
 	if m.ctKey, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
 		return m, fmt.Errorf("make the CT log's key: %w", err)
@@ -54,18 +64,30 @@ func newMaterial(dir string, now time.Time) (m material, err error) {
 	return m, nil
 }
 
-// fulcioFiles makes a self-signed CA as Fulcio's file backend wants it.
+// fulcioFiles makes a root and an intermediate, as the public instance has them;
+// the file backend wants the issuing certificate first.
 func fulcioFiles(dir string, now time.Time) (keyPath, chainPath string, err error) {
+	rootKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return "", "", err
+	}
+	root := authority("pushguard e2e Fulcio root", now)
+	rootDER, err := x509.CreateCertificate(rand.Reader, root, root, rootKey.Public(), rootKey)
+	if err != nil {
+		return "", "", err
+	}
 	key, keyPath, err := newKeyFile(dir, "fulcio.key")
 	if err != nil {
 		return "", "", err
 	}
-	ca := authority("pushguard e2e Fulcio", now)
-	der, err := x509.CreateCertificate(rand.Reader, ca, ca, key.Public(), key)
+	intermediate := authority("pushguard e2e Fulcio", now)
+	intermediate.MaxPathLen, intermediate.MaxPathLenZero = 0, true
+	intermediate.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning}
+	der, err := x509.CreateCertificate(rand.Reader, intermediate, root, key.Public(), rootKey)
 	if err != nil {
 		return "", "", err
 	}
-	chainPath, err = writeCertificates(dir, "fulcio.crt", der)
+	chainPath, err = writeCertificates(dir, "fulcio.crt", der, rootDER)
 	return keyPath, chainPath, err
 }
 

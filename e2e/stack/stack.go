@@ -22,49 +22,63 @@ import (
 
 // Stack is running servers. Its methods may be called at the same time.
 type Stack struct {
-	Issuer             *Issuer
-	Fulcio, TSA, Rekor string // base URLs
-	TrustedRoot        string // file that trusts all three and the CT log
+	Issuer           *Issuer
+	Fulcio, TSA      string // base URLs
+	RekorV1, RekorV2 Log
+	TrustedRoot      string // file that trusts all of them, the CT log and the slow Rekor
 
-	dir   string
-	tools string
-	start time.Time // of every service's validity
-	ct    *httptest.Server
+	dir      string
+	tools    Tools
+	since    time.Time // of every service's validity
+	material material
+	postgres *postgres
+	trillian *trillian        // under Rekor v1 and the CT log
+	ct       string           // base URL
+	tiles    *httptest.Server // in front of Rekor v2
 
 	mu      sync.Mutex
 	servers []*process.Server
+	folders []string
 }
 
-// Start brings up the CT log, the issuer, Fulcio, the timestamp authority and
-// Rekor v2, with their files in dir and their programs from the folder tools.
-// On an error nothing is left running.
-func Start(ctx context.Context, dir, tools string) (_ *Stack, err error) {
-	s := &Stack{dir: dir, tools: tools, start: time.Now().Add(-time.Minute)}
+// Log is a transparency log that signers can use.
+type Log struct {
+	URL     string
+	Version int // of its API
+}
+
+// Tools are the folders of the pinned programs, and of a module whose files are
+// used beside them.
+type Tools struct {
+	Servers  string // the servers and cosign 3
+	Cosign2  string // cosign 2
+	Trillian string // Trillian's source
+}
+
+// Start brings up the issuer, PostgreSQL, Trillian, the CT log, Fulcio, the
+// timestamp authority and both versions of Rekor, with their files in dir. On an
+// error nothing is left running.
+func Start(ctx context.Context, dir string, tools Tools) (_ *Stack, err error) {
+	s := &Stack{dir: dir, tools: tools, since: time.Now().Add(-time.Minute)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Stop())
 		}
 	}()
-	m, err := newMaterial(dir, time.Now())
-	if err != nil {
+	if s.material, err = newMaterial(dir, time.Now()); err != nil {
 		return nil, err
 	}
 	if s.Issuer, err = NewIssuer(); err != nil {
 		return nil, err
 	}
-	s.ct = newCTLog(m.ctKey)
-	if s.Fulcio, err = s.startFulcio(ctx, m); err != nil {
-		return nil, err
-	}
-	if s.TSA, err = s.startTSA(ctx, m); err != nil {
-		return nil, err
-	}
-	if s.Rekor, err = s.startRekor(ctx, m); err != nil {
-		return nil, err
-	}
-	s.TrustedRoot = filepath.Join(dir, "trusted_root.json")
-	if err = s.writeTrustedRoot(ctx, m); err != nil {
-		return nil, err
+	// The timestamp authority comes before Rekor v1: both want the same port for
+	// their metrics, and only Rekor does without.
+	for _, start := range []func(context.Context) error{
+		s.startTSA, s.startDatabase, s.startCTLog, s.startFulcio, s.startRekorV1, s.startRekorV2, s.writeTrustedRoot,
+	} {
+		if err = start(ctx); err != nil {
+			return nil, err
+		}
 	}
 	return s, nil
 }
@@ -77,9 +91,12 @@ func (s *Stack) Stop() error {
 	for _, server := range slices.Backward(s.servers) {
 		errs = append(errs, server.Stop())
 	}
-	s.servers = nil
-	if s.ct != nil {
-		s.ct.Close()
+	for _, folder := range s.folders {
+		errs = append(errs, os.RemoveAll(folder))
+	}
+	s.servers, s.folders = nil, nil
+	if s.tiles != nil {
+		s.tiles.Close()
 	}
 	if s.Issuer != nil {
 		s.Issuer.Close()
@@ -113,16 +130,25 @@ func (s *Stack) Env() []string {
 
 // serve starts a tool and waits until url answers. On an error it is stopped.
 func (s *Stack) serve(ctx context.Context, c process.Command, url string) error {
-	c.Env, c.Dir = s.Env(), s.dir
-	c.Path = filepath.Join(s.tools, c.Path)
-	server, err := process.Start(c, s.dir)
+	c.Dir, c.Path = s.dir, filepath.Join(s.tools.Servers, c.Path)
+	server, err := s.start(c)
 	if err != nil {
 		return err
 	}
-	s.mu.Lock()
-	s.servers = append(s.servers, server)
-	s.mu.Unlock()
 	return server.AwaitHTTP(ctx, url)
+}
+
+// start starts a server that Stop ends.
+func (s *Stack) start(c process.Command) (*process.Server, error) {
+	c.Env = s.Env()
+	server, err := process.Start(c, s.dir)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.servers = append(s.servers, server)
+	return server, nil
 }
 
 // addresses are n free ports and, of the first, the base URL.

@@ -59,7 +59,7 @@ func TestDryRun(t *testing.T) {
 	r.wantCounts(t, 0, 0)
 }
 
-// Run by hand, most inputs of workflow_call do not exist: they are ''. So is every
+// Run by hand, most inputs of workflow_call do not exist: they are ”. So is every
 // input whose expression is undefined. Both mean the default.
 func TestEmptyInputs(t *testing.T) {
 	t.Parallel()

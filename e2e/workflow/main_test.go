@@ -72,13 +72,17 @@ func run(m *testing.M) (code int, err error) {
 			return 1, err
 		}
 	}
+	trillian, err := process.ModuleDir(ctx, "../tools", "github.com/google/trillian")
+	if err != nil {
+		return 1, err
+	}
 	if err := process.BuildCommands(ctx, "../..", filepath.Join(dir, "bin")); err != nil {
 		return 1, err
 	}
 
 	ctx, cancel = context.WithTimeout(context.Background(), startLimit)
 	defer cancel()
-	e2e.Stack, err = stack.Start(ctx, dir, tools[0])
+	e2e.Stack, err = stack.Start(ctx, dir, stack.Tools{Servers: tools[0], Trillian: trillian})
 	if err != nil {
 		return 1, err
 	}

@@ -100,7 +100,7 @@ func TestPlainShell(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	r.rekor.Break(outage()...)
+	r.rekor.Break(outage())
 	r.bash(t, 1, r.shell(t, "SIGN_MAX_ATTEMPTS=2"), "release.sh", "app", "1.2.3")
 	digest := r.published(t)
 	r.rekor.Heal()

@@ -18,6 +18,7 @@ import (
 	"testing"
 
 	"github.com/LerianStudio/pushguard/e2e/process"
+	"github.com/LerianStudio/pushguard/e2e/stack"
 )
 
 const (
@@ -64,11 +65,11 @@ func writeRelease(ctx context.Context, dir, bin, workflow string) error {
 
 // signBlob signs file as workflow, and puts the bundle beside it.
 func signBlob(ctx context.Context, file, workflow string) error {
-	config, err := e2e.SigningConfig(ctx, filepath.Dir(e2e.served), e2e.Endpoints())
+	config, err := e2e.SigningConfig(ctx, filepath.Dir(e2e.served), stack.Endpoints{Fulcio: e2e.Fulcio, TSA: e2e.TSA, Rekor: e2e.RekorV1})
 	if err != nil {
 		return err
 	}
-	res, err := e2e.Cosign(ctx, e2e.Issuer.Grant(workflow).Env(), "sign-blob", "--yes",
+	res, err := e2e.Cosign3().Run(ctx, e2e.Issuer.Grant(workflow).Env(), "sign-blob", "--yes",
 		"--signing-config", config, "--trusted-root", e2e.TrustedRoot, "--bundle", file+".sigstore.json", file)
 	if err == nil && res.Code != 0 {
 		err = fmt.Errorf("cosign sign-blob: exit %d: %s", res.Code, res.Stderr)
@@ -159,4 +160,3 @@ func TestInstall(t *testing.T) {
 		})
 	}
 }
-

@@ -51,14 +51,16 @@ func newTeam(t *testing.T) *team {
 		helm:    newHelm(t),
 		fulcio:  gateway(t, e2e.Fulcio),
 		tsa:     gateway(t, e2e.TSA),
-		rekor:   gateway(t, e2e.Rekor),
+		rekor:   gateway(t, e2e.RekorV1.URL),
 		secrets: map[string]string{"HELM_TOKEN": "helm-secret"},
 	}
 	r.name = fmt.Sprintf("team%d", r.run)
 	r.artifacts = filepath.Join(t.TempDir(), "artifacts")
 	r.Grant = e2e.Issuer.Grant(r.name + "/app/.github/workflows/publish-image.yml@refs/tags/v1.2.3")
 	var err error
-	r.config, err = e2e.SigningConfig(t.Context(), t.TempDir(), stack.Endpoints{Fulcio: r.fulcio.URL, TSA: r.tsa.URL, Rekor: r.rekor.URL})
+	r.config, err = e2e.SigningConfig(t.Context(), t.TempDir(), stack.Endpoints{
+		Fulcio: r.fulcio.URL, TSA: r.tsa.URL, Rekor: stack.Log{URL: r.rekor.URL, Version: e2e.RekorV1.Version},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

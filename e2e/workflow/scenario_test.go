@@ -22,8 +22,8 @@ var whole = []string{
 }
 
 // outage is more refusals than any run makes requests.
-func outage() []stack.Fault {
-	return slices.Repeat([]stack.Fault{{Method: "POST", Status: http.StatusServiceUnavailable}}, 500)
+func outage() stack.Fault {
+	return stack.Fault{Method: "POST", Times: 500, Effect: stack.Status(http.StatusServiceUnavailable)}
 }
 
 func with(inputs ...string) []string { return append(slices.Clone(whole), inputs...) }
@@ -55,7 +55,7 @@ func TestFirstRun(t *testing.T) {
 func TestRerun_afterSigningFailed(t *testing.T) {
 	t.Parallel()
 	r := newTeam(t)
-	r.rekor.Break(outage()...)
+	r.rekor.Break(outage())
 	first := r.release(t, with("on_existing_tag: skip", "sign_max_attempts: 2")...)
 	first.want(t, true, "gave up after 2 attempts", "this is the plan, nothing was changed", "!Start the update")
 	digest := r.published(t)
@@ -161,7 +161,7 @@ func TestRekorDown(t *testing.T) {
 		t.Run(value, func(t *testing.T) {
 			t.Parallel()
 			r := newTeam(t)
-			r.rekor.Break(outage()...)
+			r.rekor.Break(outage())
 			got := r.release(t, with("sign_max_attempts: 2", "continue_gitops_on_signing_failure: "+value)...)
 			got.want(t, failed, "to sign later: signretry ", "### signretry")
 			digest := r.published(t)
@@ -254,7 +254,7 @@ func TestCleanup_immutable(t *testing.T) {
 func TestRerun_afterKill(t *testing.T) {
 	t.Parallel()
 	r := newTeam(t)
-	r.rekor.Break(outage()...)
+	r.rekor.Break(outage())
 	cmd := r.prepared(t, with("on_existing_tag: skip", "sign_initial_delay: 30s", "sign_max_delay: 30s")...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

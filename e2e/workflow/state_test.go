@@ -63,7 +63,7 @@ func (r *team) wantSigned(t *testing.T, digest string) {
 	t.Helper()
 	for _, host := range []string{r.ghcr.host, r.hub.host} {
 		image := host + "/" + r.name + "/app@" + digest
-		res, err := e2e.Verify(t.Context(), r.Identity, image)
+		res, err := e2e.BundleJudges()[0].Verify(t.Context(), r.Identity, image)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -24,10 +25,28 @@ func digestOf(data []byte) string        { return digest(data).String() }
 func (c *Client) PutBlob(ctx context.Context, ref Reference, data []byte) (Descriptor, error) {
 	d := descriptor.Descriptor{MediaType: "application/octet-stream", Digest: digest(data), Size: int64(len(data))}
 	err := c.do(ctx, "write blob to", ref, func(ctx context.Context, rc *regclient.RegClient) error {
-		_, err := rc.BlobPut(ctx, ref.regclient(), d, bytes.NewReader(data))
+		seen, _ := ctx.Value(traceKey{}).(*trace)
+		_, err := rc.BlobPut(ctx, ref.regclient(), d, &upload{Reader: bytes.NewReader(data), seen: seen})
 		return err
 	})
 	return describe(d), err
+}
+
+// upload can be rewound where a new token is called for, and not otherwise:
+// regclient would follow a failed upload with one in chunks, whose own failure
+// hides why the first one failed.
+type upload struct {
+	*bytes.Reader
+
+	seen *trace
+}
+
+// Seek rewinds.
+func (u *upload) Seek(offset int64, whence int) (int64, error) {
+	if a, ok := u.seen.last(""); ok && a.status != http.StatusUnauthorized {
+		return 0, errors.New("the upload failed")
+	}
+	return u.Reader.Seek(offset, whence)
 }
 
 // Blob reads the whole blob d of ref's repository, which must not be larger than
@@ -71,11 +90,13 @@ func (c *Client) Referrers(ctx context.Context, ref Reference, artifactType stri
 		}
 		return err
 	})
-	// regclient takes any failure of the API for a registry that has none, and an
-	// empty fallback tag for "no referrers".
-	if a, asked := seen.last("/referrers/"); asked && a.status != http.StatusOK {
+	// regclient takes any failure of the API for a registry that has none, also an
+	// answer that broke off or is no list, and an empty fallback tag for "no referrers".
+	if a, asked := seen.last("/referrers/"); asked {
+		newest, _ := seen.last("")
+		rejected := a.status == http.StatusOK && newest.path != a.path
 		e := c.failure(ctx, op, ref, &trace{answers: []*answer{&a}}, err)
-		if e.Transient() || e.Kind == KindAuth {
+		if rejected || a.status != http.StatusOK && (e.Transient() || e.Kind == KindAuth) {
 			c.forget(ref)
 			return nil, e
 		}

@@ -229,11 +229,21 @@ func TestReferrers_outage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Inject(registrytest.Fault{Path: "/referrers/", Times: 1, Answer: registrytest.Text(503, "text/plain", "down")})
-	if list, err := fresh.Referrers(ctx, ref.WithDigest(subject.Digest), ""); verdictOf(err).Kind != registry.KindOutage {
-		t.Errorf("Referrers = %+v, %v; want an outage", list, err)
-	}
-	if list, err := fresh.Referrers(ctx, ref.WithDigest(subject.Digest), ""); err != nil || len(list) != 1 {
-		t.Errorf("Referrers after it = %+v, %v", list, err)
+	for name, answer := range map[string]http.HandlerFunc{
+		"503":       registrytest.Text(503, "text/plain", "down"),
+		"HTML":      registrytest.Text(200, "text/html", "<h1>We will be back</h1>"),
+		"truncated": registrytest.Text(200, "application/vnd.oci.image.index.v1+json", `{"schemaVersion":2,"manife`),
+		"cut": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "4000")
+			_, _ = io.WriteString(w, `{"schemaVersion":2,"manife`)
+		},
+	} {
+		r.Inject(registrytest.Fault{Path: "/referrers/", Times: 1, Answer: answer})
+		if list, err := fresh.Referrers(ctx, ref.WithDigest(subject.Digest), ""); err == nil {
+			t.Errorf("%s: Referrers = %+v, want an error", name, list)
+		}
+		if list, err := fresh.Referrers(ctx, ref.WithDigest(subject.Digest), ""); err != nil || len(list) != 1 {
+			t.Errorf("Referrers after %s = %+v, %v", name, list, err)
+		}
 	}
 }

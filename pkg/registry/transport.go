@@ -49,12 +49,13 @@ func (t *trace) add(a *answer) {
 	t.answers = append(t.answers, a)
 }
 
-// last is the newest answer whose path contains part.
+// last is the newest answer whose path contains part. That to the end of a failed
+// upload is none: it does not say why it failed.
 func (t *trace) last(part string) (answer, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, a := range slices.Backward(t.answers) {
-		if strings.Contains(a.path, part) {
+		if strings.Contains(a.path, part) && (a.method != http.MethodDelete || !strings.Contains(a.path, "/blobs/uploads/")) {
 			return *a, true
 		}
 	}

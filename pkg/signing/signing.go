@@ -31,6 +31,7 @@ type Options struct {
 	Transport http.RoundTripper // nil = a clone of http.DefaultTransport
 	Timeout   time.Duration     // of one request with its answer; 0 = none
 	Logger    *slog.Logger      // nil = silent
+	Cache     string            // folder of TUF's files; "" = .sigstore/root in the user's home, as other clients of sigstore-go
 }
 
 // Client talks to Sigstore's services. It is safe for concurrent use.
@@ -38,11 +39,12 @@ type Client struct {
 	base    http.RoundTripper
 	timeout time.Duration
 	log     *slog.Logger
+	cache   string
 }
 
 // New returns a Client.
 func New(opts Options) *Client {
-	c := &Client{base: opts.Transport, timeout: opts.Timeout, log: opts.Logger}
+	c := &Client{base: opts.Transport, timeout: opts.Timeout, log: opts.Logger, cache: opts.Cache}
 	if c.base == nil {
 		c.base = http.DefaultTransport.(*http.Transport).Clone()
 	}

@@ -4,8 +4,11 @@
 package signing_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -25,6 +28,7 @@ const digest = "sha256:4355a46b19d348dc2f57c046f8ef63d4538ebb936000f3c9ee954a274
 type lab struct {
 	*signingtest.Sigstore
 
+	log      *bytes.Buffer
 	client   *signing.Client
 	services signing.Services
 	trust    *signing.Trust
@@ -45,7 +49,10 @@ func newLab(t *testing.T, rekorVersion uint32) *lab {
 		_ = s.Close()
 		_ = pipe.Close()
 	})
-	l := &lab{Sigstore: s, client: signing.New(signing.Options{Transport: transport, Timeout: 30 * time.Second})}
+	log := &bytes.Buffer{}
+	l := &lab{Sigstore: s, log: log, client: signing.New(signing.Options{
+		Transport: transport, Timeout: 30 * time.Second, Cache: t.TempDir(), Logger: slog.New(slog.NewTextHandler(log, nil)),
+	})}
 	dir := t.TempDir()
 	src := signing.Source{TrustedRoot: filepath.Join(dir, "root.json"), SigningConfig: filepath.Join(dir, "config.json")}
 	if err := errors.Join(s.WriteTrustedRoot(src.TrustedRoot), s.WriteSigningConfig(src.SigningConfig)); err != nil {
@@ -137,6 +144,49 @@ func TestSign_allStages(t *testing.T) {
 				if _, err := l.client.Verify(b.JSON, l.trust, wrong.digest, wrong.id); !signing.IsKind(err, signing.KindInvalid) {
 					t.Errorf("rekor v%d: verify for %s: %v, want KindInvalid", version, wrong.name, err)
 				}
+			}
+		})
+	}
+}
+
+// A private authority with an intermediate: a bundle brings it along only where the
+// trust root lacks it, and never the root.
+func TestDraft_intermediate(t *testing.T) {
+	t.Parallel()
+	for _, hidden := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLab(t, 1)
+			if hidden {
+				l.Fulcio.HideIntermediate()
+				path := filepath.Join(t.TempDir(), "root.json")
+				if err := l.WriteTrustedRoot(path); err != nil {
+					t.Fatal(err)
+				}
+				var err error
+				if l.trust, err = signing.LoadTrust(path); err != nil {
+					t.Fatal(err)
+				}
+			}
+			b, err := l.sign(t.Context())
+			if err != nil {
+				t.Fatalf("hidden %t: %v", hidden, err)
+			}
+			var got struct {
+				VerificationMaterial struct {
+					Certificate *struct{} `json:"certificate"`
+					Chain       *struct {
+						Certificates []struct{} `json:"certificates"`
+					} `json:"x509CertificateChain"`
+				} `json:"verificationMaterial"`
+			}
+			if err := json.Unmarshal(b.JSON, &got); err != nil {
+				t.Fatal(err)
+			}
+			if vm := got.VerificationMaterial; (vm.Certificate == nil) != hidden || hidden && len(vm.Chain.Certificates) != 2 {
+				t.Errorf("hidden %t: verification material %+v, want the leaf, and the intermediate where it is hidden", hidden, vm)
+			}
+			if _, err := l.client.Verify(b.JSON, l.trust, digest, b.Identity); err != nil {
+				t.Errorf("hidden %t: verify: %v", hidden, err)
 			}
 		})
 	}

@@ -31,6 +31,9 @@ func (c *Client) fetchTUF(ctx context.Context, src Source) (*Trust, []byte, erro
 		if src.TUFURL != "" {
 			o.WithRepositoryBaseURL(strings.TrimRight(src.TUFURL, "/"))
 		}
+		if c.cache != "" {
+			o.WithCachePath(c.cache)
+		}
 		return o
 	}
 	opts := repository()

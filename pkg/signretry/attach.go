@@ -144,26 +144,32 @@ func (r *run) appendLegacy(ctx context.Context, ref registry.Reference, l *signi
 		return err
 	}
 	tag := ref.WithTag(signing.LegacyTag(ref.Digest))
-	return r.call(ctx, r.atRegistry(stageAttach, tag), func(ctx context.Context) error {
-		there, layers, err := r.legacyOf(ctx, ref)
-		if err != nil || holds(layers, l) {
-			return err
-		}
-		grown, err := there.Append(l)
-		if err != nil {
-			return fmt.Errorf("sign %s: %w", tag, err)
-		}
-		if _, err := r.Registry.PutBlob(ctx, ref, grown.Config); err != nil {
-			return err
-		}
-		if err := r.Registry.PutManifest(ctx, tag, grown.MediaType, grown.Manifest); err != nil {
-			return err
-		}
-		if _, layers, err = r.legacyOf(ctx, ref); err != nil || holds(layers, l) {
-			return err
-		}
-		return lateError{fmt.Errorf("attach to %s: the signature just written is not there: another signer wrote at the same time", tag)}
+	_, err := late(ctx, r, r.atRegistry(stageAttach, tag), func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, r.growLegacy(ctx, ref, tag, l)
 	})
+	return err
+}
+
+// growLegacy is one try of appendLegacy.
+func (r *run) growLegacy(ctx context.Context, ref, tag registry.Reference, l *signing.Legacy) error {
+	there, layers, err := r.legacyOf(ctx, ref)
+	if err != nil || holds(layers, l) {
+		return err
+	}
+	grown, err := there.Append(l)
+	if err != nil {
+		return fmt.Errorf("sign %s: %w", tag, err)
+	}
+	if _, err := r.Registry.PutBlob(ctx, ref, grown.Config); err != nil {
+		return err
+	}
+	if err := r.Registry.PutManifest(ctx, tag, grown.MediaType, grown.Manifest); err != nil {
+		return err
+	}
+	if _, layers, err = r.legacyOf(ctx, ref); err != nil || holds(layers, l) {
+		return err
+	}
+	return lateError{fmt.Errorf("attach to %s: the signature just written is not there: another signer wrote at the same time", tag)}
 }
 
 // holds reports whether l is one of the layers.

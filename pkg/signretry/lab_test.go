@@ -19,9 +19,8 @@ import (
 	"testing"
 	"time"
 
-	ggcr "github.com/google/go-containerregistry/pkg/registry"
-
 	"github.com/LerianStudio/pushguard/pkg/registry"
+	"github.com/LerianStudio/pushguard/pkg/registry/registrytest"
 	"github.com/LerianStudio/pushguard/pkg/retry"
 	"github.com/LerianStudio/pushguard/pkg/signing"
 	"github.com/LerianStudio/pushguard/pkg/signing/signingtest"
@@ -40,10 +39,12 @@ type lab struct {
 
 // hosts is any number of registries, told apart by the request's Host.
 type hosts struct {
-	mu        sync.Mutex
-	handlers  map[string]http.Handler
-	requests  []string
-	intercept func(w http.ResponseWriter, r *http.Request) bool // true: it has answered
+	mu       sync.Mutex
+	handlers map[string]http.Handler
+	requests []string
+	// Faults of requests that read, and of those that write.
+	reads, changes signingtest.Route
+	intercept      func(w http.ResponseWriter, r *http.Request) bool // true: it has answered
 }
 
 func (h *hosts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -58,7 +59,11 @@ func (h *hosts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no such host", http.StatusBadGateway)
 		return
 	}
-	handler.ServeHTTP(w, r)
+	route := &h.reads
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		route = &h.changes
+	}
+	route.Front(handler).ServeHTTP(w, r)
 }
 
 // writes counts requests that changed something.
@@ -105,10 +110,8 @@ func newLab(t *testing.T, rekorVersion uint32) *lab {
 	pipe := signingtest.NewPipe()
 	s.Serve(pipe, "http://sigstore.test")
 
-	silent := ggcr.Logger(log.New(io.Discard, "", 0))
 	h := &hosts{handlers: map[string]http.Handler{
-		withReferrers:    ggcr.New(silent, ggcr.WithReferrersSupport(true)),
-		withoutReferrers: ggcr.New(silent),
+		withReferrers: registrytest.New(true), withoutReferrers: registrytest.New(false),
 	}}
 	registryPipe := signingtest.NewPipe()
 	server := &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0)}
@@ -138,7 +141,7 @@ func newLab(t *testing.T, rekorVersion uint32) *lab {
 	logger := slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	return &lab{Sigstore: s, t: t, registry: h, log: out, opts: signretry.Options{
 		Registry: client,
-		Signer:   signing.New(signing.Options{Transport: transport, Timeout: 30 * time.Second, Logger: logger}),
+		Signer:   signing.New(signing.Options{Transport: transport, Timeout: 30 * time.Second, Logger: logger, Cache: t.TempDir()}),
 		Services: src,
 		Token:    signing.ActionsToken(s.TokenURL(), s.RequestToken()),
 		Policy:   retry.Policy{MaxAttempts: 10, InitialDelay: time.Second, MaxDelay: time.Minute},

@@ -69,14 +69,19 @@ func (r *run) certificate(ctx context.Context, over *signing.Certificate) (*sign
 	if r.cert != nil && r.cert != over && !r.cert.Expired(time.Now()) {
 		return r.cert, nil
 	}
-	for renewed := false; ; renewed = true {
-		if r.token.Expired(time.Now()) && r.Token.Renewable() {
+	var tries renewals
+	var err error
+	for tries.allowed(time.Now()) {
+		if r.tokenOver() {
 			if err := r.renewToken(ctx); err != nil {
 				return nil, err
 			}
-			renewed = true
 		}
-		cert, err := do(ctx, r, r.step(string(signing.StageCertificate), allImages, r.services.Fulcio), func(ctx context.Context) (*signing.Certificate, error) {
+		var cert *signing.Certificate
+		cert, err = do(ctx, r, r.step(string(signing.StageCertificate), allImages, r.services.Fulcio), func(ctx context.Context) (*signing.Certificate, error) {
+			if r.tokenOver() { // it ran out between two tries
+				return nil, &signing.Error{Stage: signing.StageCertificate, Kind: signing.KindExpired, Message: "the identity token has run out"}
+			}
 			return r.Signer.Certificate(ctx, r.services.Fulcio, r.key, r.token)
 		})
 		if err == nil {
@@ -84,12 +89,15 @@ func (r *run) certificate(ctx context.Context, over *signing.Certificate) (*sign
 			r.cert = cert
 			return cert, nil
 		}
-		// The token ran out while Fulcio was asked: a new one, once.
-		if !signing.IsKind(err, signing.KindExpired) || renewed || !r.Token.Renewable() {
+		if !signing.IsKind(err, signing.KindExpired) || !r.Token.Renewable() {
 			return nil, err
 		}
 	}
+	return nil, err
 }
+
+// tokenOver reports whether a new token is due and can be had.
+func (r *run) tokenOver() bool { return r.Token.Renewable() && r.token.Expired(time.Now()) }
 
 func (r *run) warnOtherIdentity(ctx context.Context, cert *signing.Certificate) {
 	if cert.Identity == r.identity {

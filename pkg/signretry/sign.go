@@ -11,16 +11,30 @@ import (
 	"github.com/LerianStudio/pushguard/pkg/signing"
 )
 
-// maxRenewals bounds how often one digest starts again with a new certificate
-// or a new statement, should a service hand out certificates that are over at once.
-const maxRenewals = 10
+// renewals bounds how often one digest starts again with a new certificate, token
+// or statement in a row, should a service hand out what is over at once. What lasted
+// a while counts anew: a long outage may need many.
+type renewals struct {
+	inRow int
+	last  time.Time
+}
+
+func (r *renewals) allowed(now time.Time) bool {
+	const inRow, while = 10, time.Minute
+	if now.Sub(r.last) > while {
+		r.inRow = 0
+	}
+	r.inRow, r.last = r.inRow+1, now
+	return r.inRow <= inRow
+}
 
 // sign makes one signature and hands it to finish for verification.
 func sign[T any](ctx context.Context, r *run, format signing.Format, claim signing.Claim, finish func(*signing.Draft, *signing.Trust) (T, error)) (T, error) {
 	var over *signing.Certificate
+	var tries renewals
 	var none T
 	var err error
-	for range maxRenewals {
+	for tries.allowed(time.Now()) {
 		var cert *signing.Certificate
 		if cert, err = r.certificate(ctx, over); err != nil {
 			return none, err

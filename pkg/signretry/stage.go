@@ -60,8 +60,9 @@ func isOutage(err error) bool {
 }
 
 // settleTries bounds how long a registry may not know what was just pushed to it,
-// or let something else answer in its place.
-const settleTries = 6
+// lose uploads, or let something else answer in its place: half a minute with
+// signretry's default policy.
+const settleTries = 7
 
 // lateError is such a failure: it passes, for a while.
 type lateError struct{ error }
@@ -75,8 +76,7 @@ func late[T any](ctx context.Context, r *run, s step, op func(context.Context) (
 	tries := 0
 	return do(ctx, r, s, func(ctx context.Context) (T, error) {
 		v, err := op(ctx)
-		e, ok := errors.AsType[*registry.Error](err)
-		if !ok || e.Kind != registry.KindNotFound && e.Kind != registry.KindNotARegistry {
+		if !isLate(err) {
 			return v, err
 		}
 		if tries++; tries == settleTries {
@@ -84,6 +84,18 @@ func late[T any](ctx context.Context, r *run, s step, op func(context.Context) (
 		}
 		return v, lateError{err}
 	})
+}
+
+func isLate(err error) bool {
+	e, ok := errors.AsType[*registry.Error](err)
+	if !ok {
+		return false
+	}
+	switch e.Code { // distribution specification, "Error Codes"
+	case "BLOB_UNKNOWN", "BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "MANIFEST_BLOB_UNKNOWN":
+		return true
+	}
+	return e.Kind == registry.KindNotFound || e.Kind == registry.KindNotARegistry
 }
 
 // do runs op under the step's policy and notes every attempt.

@@ -39,6 +39,7 @@ type Fulcio struct {
 	key      *ecdsa.PrivateKey
 	lifetime atomic.Int64
 	issued   atomic.Int64
+	hidden   atomic.Bool
 }
 
 func newFulcio(rootCert *x509.Certificate, rootKey *ecdsa.PrivateKey, oidc *OIDC, login *Login) (*Fulcio, error) {
@@ -53,6 +54,10 @@ func newFulcio(rootCert *x509.Certificate, rootKey *ecdsa.PrivateKey, oidc *OIDC
 
 // SetLifetime changes how long certificates live; 10 minutes unless set.
 func (f *Fulcio) SetLifetime(d time.Duration) { f.lifetime.Store(int64(d)) }
+
+// HideIntermediate leaves the intermediate out of trust roots made from now on: a
+// signature has to bring it along.
+func (f *Fulcio) HideIntermediate() { f.hidden.Store(true) }
 
 // Certificates is the number of certificates issued.
 func (f *Fulcio) Certificates() int { return int(f.issued.Load()) }
@@ -155,10 +160,11 @@ func (f *Fulcio) issue(pub *ecdsa.PublicKey, c tokenClaims) ([]byte, error) {
 }
 
 func (f *Fulcio) trusted(baseURL string, start time.Time) *root.FulcioCertificateAuthority {
-	return &root.FulcioCertificateAuthority{
-		URI: baseURL, Root: f.root, Intermediates: []*x509.Certificate{f.issuer},
-		ValidityPeriodStart: start,
+	a := &root.FulcioCertificateAuthority{URI: baseURL, Root: f.root, ValidityPeriodStart: start}
+	if !f.hidden.Load() {
+		a.Intermediates = []*x509.Certificate{f.issuer}
 	}
+	return a
 }
 
 // TSA is an RFC 3161 timestamp authority.

@@ -93,6 +93,9 @@ func (r *Route) next() (Fault, bool) {
 	return Fault{}, false
 }
 
+// Front is next behind the route, for servers of others.
+func (r *Route) Front(next http.Handler) http.Handler { return r.wrap(next.ServeHTTP) }
+
 // wrap counts requests and plays faults in front of h.
 func (r *Route) wrap(h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
@@ -120,7 +123,7 @@ func (r *Route) wrap(h http.HandlerFunc) http.HandlerFunc {
 			w.WriteHeader(answer.status)
 			_, _ = w.Write(answer.body.Bytes()[:answer.body.Len()/2])
 			_ = http.NewResponseController(w).Flush()
-			if f.Slow {
+			if f.Slow && req.Method != http.MethodHead && answer.body.Len() > 0 { // else there is nothing to wait for
 				r.hang(req)
 			}
 			panic(http.ErrAbortHandler)

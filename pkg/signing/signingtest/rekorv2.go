@@ -28,7 +28,8 @@ import (
 // promise and no time; what it has is read from its tiles.
 type RekorV2 struct {
 	Route       // POST of an entry
-	Read  Route // GET of a checkpoint or tile
+	Read  Route // GET of the checkpoint
+	Tiles Route // GET of a tile
 
 	*tree
 }

@@ -42,6 +42,7 @@ type Sigstore struct {
 	TSA    *TSA
 	Rekor  *Rekor   // v1
 	Rekor2 *RekorV2 // v2
+	TUF    *TUF
 
 	// RekorVersion is the log that WriteSigningConfig names: 1 (default) or 2.
 	RekorVersion uint32
@@ -63,6 +64,7 @@ func New() (*Sigstore, error) {
 	if s.OIDC, err = newOIDC(); err != nil {
 		return nil, err
 	}
+	s.TUF = &TUF{sigstore: s}
 	s.Login = newLogin(s.OIDC)
 	if s.Fulcio, err = newFulcio(rootCert, rootKey, s.OIDC, s.Login); err != nil {
 		return nil, err
@@ -83,7 +85,7 @@ func New() (*Sigstore, error) {
 }
 
 func (s *Sigstore) routes() []*Route {
-	return []*Route{&s.OIDC.Route, &s.Login.Route, &s.Fulcio.Route, &s.TSA.Route, &s.Rekor.Create, &s.Rekor.Get, &s.Rekor2.Route, &s.Rekor2.Read}
+	return []*Route{&s.OIDC.Route, &s.Login.Route, &s.Fulcio.Route, &s.TSA.Route, &s.Rekor.Create, &s.Rekor.Get, &s.Rekor2.Route, &s.Rekor2.Read, &s.Rekor2.Tiles, &s.TUF.Route}
 }
 
 // Handler serves all services: /token, /fulcio, /tsa, /rekor, /rekor2. Any
@@ -101,7 +103,9 @@ func (s *Sigstore) Handler() http.Handler {
 	mux.HandleFunc("POST /rekor/api/v1/log/entries", s.Rekor.Create.wrap(s.Rekor.create))
 	mux.HandleFunc("GET /rekor/api/v1/log/entries/{uuid}", s.Rekor.Get.wrap(s.Rekor.get))
 	mux.HandleFunc("POST /rekor2/api/v2/log/entries", s.Rekor2.Route.wrap(s.Rekor2.create))
-	mux.HandleFunc("GET /rekor2/api/v2/{path...}", s.Rekor2.Read.wrap(s.Rekor2.read))
+	mux.HandleFunc("GET /rekor2/api/v2/checkpoint", s.Rekor2.Read.wrap(s.Rekor2.readCheckpoint))
+	mux.HandleFunc("GET /rekor2/api/v2/tile/{level}/{index...}", s.Rekor2.Tiles.wrap(s.Rekor2.readTile))
+	mux.HandleFunc("GET /tuf/{path...}", s.TUF.Route.wrap(s.TUF.get))
 	return mux
 }
 

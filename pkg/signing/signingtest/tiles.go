@@ -6,40 +6,29 @@ package signingtest
 import (
 	"encoding/binary"
 	"net/http"
-	"strings"
 
 	"github.com/transparency-dev/merkle/rfc6962"
 	"github.com/transparency-dev/tessera/api/layout"
 )
 
-// read serves the log's files: its checkpoint and its tiles (C2SP, tlog-tiles).
-func (r *RekorV2) read(w http.ResponseWriter, req *http.Request) {
-	path := req.PathValue("path")
-	if path == layout.CheckpointPath {
-		text, err := r.checkpoint(r.head())
-		if err != nil {
-			refuse(w, http.StatusInternalServerError, "%v", err)
-			return
-		}
-		_, _ = w.Write([]byte(text))
+// readCheckpoint and readTile serve the log's files (C2SP, tlog-tiles).
+func (r *RekorV2) readCheckpoint(w http.ResponseWriter, _ *http.Request) {
+	text, err := r.checkpoint(r.head())
+	if err != nil {
+		refuse(w, http.StatusInternalServerError, "%v", err)
 		return
 	}
-	level, index, ok := strings.Cut(strings.TrimPrefix(path, "tile/"), "/")
-	if !ok || !strings.HasPrefix(path, "tile/") {
-		refuse(w, http.StatusNotFound, "no such file")
-		return
-	}
-	var data []byte
+	_, _ = w.Write([]byte(text))
+}
+
+func (r *RekorV2) readTile(w http.ResponseWriter, req *http.Request) {
+	level, tile := req.PathValue("level"), r.hashTile
 	if level == "entries" {
-		_, n, width, err := layout.ParseTileLevelIndexPartial("0", index)
-		data, ok = r.entryTile(n, width)
-		ok = ok && err == nil
-	} else {
-		l, n, width, err := layout.ParseTileLevelIndexPartial(level, index)
-		data, ok = r.hashTile(l, n, width)
-		ok = ok && err == nil
+		level, tile = "0", func(_, n uint64, width uint8) ([]byte, bool) { return r.entryTile(n, width) }
 	}
-	if !ok {
+	l, n, width, err := layout.ParseTileLevelIndexPartial(level, req.PathValue("index"))
+	data, ok := tile(l, n, width)
+	if err != nil || !ok {
 		refuse(w, http.StatusNotFound, "no such tile")
 		return
 	}
