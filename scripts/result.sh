@@ -5,7 +5,9 @@
 #   APP, VERSION, REFS                as plan.sh and preflight.sh print them
 #   BUILD_DIGEST, CHECK_DIGEST        of the build; of what was found published
 #   SIGNED                            signretry's output
-#   RESULT                            file for the line
+#   RESULT                            file for the line; it has no references: GitHub
+#                                     drops a job's output that holds a secret, and
+#                                     many keep the name of their account as one
 #   GITOPS                            folder for APP.tag (the version) and APP.json
 set -euo pipefail
 
@@ -31,12 +33,13 @@ while IFS= read -r ref; do
   refs+=${refs:+,}\"$ref\"
 done <<<"${REFS:-}"
 
-json=$(printf '{"app":"%s","version":"%s","digest":"%s","refs":[%s],"built":%s,"signed":%s}' \
-  "$APP" "$VERSION" "$digest" "$refs" "$built" "$signed")
+about=$(printf '{"app":"%s","version":"%s","digest":"%s"' "$APP" "$VERSION" "$digest")
+state=$(printf '"built":%s,"signed":%s}' "$built" "$signed")
+json="$about,\"refs\":[$refs],$state"
 printf '%s\n' "$json"
 if [[ -n ${RESULT:-} ]]; then
   mkdir -p "$(dirname "$RESULT")"
-  printf '%s\n' "$json" >"$RESULT"
+  printf '%s,%s\n' "$about" "$state" >"$RESULT"
 fi
 if [[ -n ${GITOPS:-} ]]; then
   mkdir -p "$GITOPS"

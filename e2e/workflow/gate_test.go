@@ -38,7 +38,7 @@ func newGate(t *testing.T, registry string) *gate {
 		if status, code, message := g.refusal(r, registry); status != 0 {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(status)
-			fmt.Fprintf(w, `{"errors":[{"code":%q,"message":%q}]}`, code, message)
+			_, _ = fmt.Fprintf(w, `{"errors":[{"code":%q,"message":%q}]}`, code, message)
 			return
 		}
 		proxy.ServeHTTP(w, r)

@@ -123,7 +123,7 @@ func TestHostileInputs(t *testing.T) {
 			if name == "build_args" {
 				value = "A=" + value // a free text, but for its second line
 			}
-			given := []string{fmt.Sprintf(`%s: "%s"`, name, strings.ReplaceAll(value, `"`, `\"`))}
+			given := []string{name + `: "` + strings.ReplaceAll(value, `"`, `\"`) + `"`}
 			if strings.HasPrefix(name, "helm_") {
 				given = append(given, "enable_helm_dispatch: true")
 				if name != "helm_repository" {
@@ -133,6 +133,10 @@ func TestHostileInputs(t *testing.T) {
 			got := r.release(t, given...)
 			if _, err := os.Stat(mark); err == nil {
 				t.Error("a part of the value was run")
+			}
+			if name == "dockerhub_username" { // any text is one, and there is no token for it
+				got.want(t, false)
+				return
 			}
 			got.want(t, true)
 			if !strings.HasPrefix(name, "helm_") && !strings.HasPrefix(name, "sign_") {

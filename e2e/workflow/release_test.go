@@ -135,12 +135,7 @@ func TestInstall(t *testing.T) {
 				t.Fatal(err)
 			}
 			if test.tamper {
-				f, err := os.OpenFile(filepath.Join(served, "checksums.txt"), os.O_APPEND|os.O_WRONLY, 0)
-				if err != nil {
-					t.Fatal(err)
-				}
-				fmt.Fprintln(f)
-				f.Close()
+				appendTo(t, filepath.Join(served, "checksums.txt"), "\n")
 			}
 			server := httptest.NewServer(http.FileServer(http.Dir(dir)))
 			defer server.Close()
@@ -158,5 +153,16 @@ func TestInstall(t *testing.T) {
 				t.Errorf("exit %d, installed: %t, want exit %d", res.Code, err == nil, test.code)
 			}
 		})
+	}
+}
+
+func appendTo(t *testing.T, path, text string) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, append(data, text...), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }

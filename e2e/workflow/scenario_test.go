@@ -31,8 +31,9 @@ func with(inputs ...string) []string { return append(slices.Clone(whole), inputs
 func TestFirstRun(t *testing.T) {
 	t.Parallel()
 	r := newTeam(t)
-	got := r.release(t, whole...)
-	got.want(t, false, "verdict: new, should build: yes", "### Tag check: new", "### signretry", "Verified OK", "started update-chart.yml of org/helm", "!Clean up")
+	r.secrets["GITHUB_TOKEN"], r.secrets["DOCKERHUB_TOKEN"] = "ghs-secret", "hub-secret"
+	got := r.release(t, with("dockerhub_username: me")...)
+	got.want(t, false, "!ghs-secret", "!hub-secret", "verdict: new, should build: yes", "### Tag check: new", "### signretry", "Verified OK", "started update-chart.yml of org/helm", "!Clean up")
 	digest := r.published(t)
 	got.wantOutputs(t, digest, true, true)
 	r.wantSignedOnce(t, digest)
@@ -40,6 +41,10 @@ func TestFirstRun(t *testing.T) {
 		if tag.Before.State != "absent" || tag.Published == nil || tag.Published.Digest != digest || len(tag.Signatures) != 1 {
 			t.Errorf("recorded %+v, want it absent before, published and signed", tag)
 		}
+	}
+	logins, err := os.ReadFile(filepath.Join(e2e.docker, "logins"))
+	if !strings.Contains(string(logins), "login --username me --password-stdin "+r.hub.host) || !strings.Contains(string(logins), "--password-stdin "+r.ghcr.host) {
+		t.Errorf("logins: %v\n%s", err, logins)
 	}
 	tag, err := os.ReadFile(filepath.Join(r.artifacts, "gitops-tags-0", "app.tag"))
 	if string(tag) != "1.2.3" {

@@ -39,19 +39,23 @@ func TestJudge_movingTagsBehind(t *testing.T) {
 		},
 		"moved by someone else since": {
 			[]string{hub + "=new", "~" + hubLatest + "=newer"},
-			map[string]string{hub: "", hubLatest: "old"}, "",
+			map[string]string{hub: "", hubLatest: "old"},
+			"",
 		},
 		"deleted by someone since": {
 			[]string{hub + "=new", "~" + hubLatest + "="},
-			map[string]string{hub: "", hubLatest: "old"}, "",
+			map[string]string{hub: "", hubLatest: "old"},
+			"",
 		},
 		"the version was there before the run": {
 			[]string{hub + "=new", "~" + hubLatest + "=old"},
-			map[string]string{hub: "new", hubLatest: "old"}, "",
+			map[string]string{hub: "new", hubLatest: "old"},
+			"",
 		},
 		"unknown": {
 			[]string{hub + "=new", "~" + hubLatest + "=?"},
-			map[string]string{hub: "", hubLatest: "old"}, "",
+			map[string]string{hub: "", hubLatest: "old"},
+			"",
 		},
 		"two images": {
 			[]string{"docker.io/org/app:1=a", "docker.io/org/app:2=b", "~" + hubLatest + "="}, nil, "",

@@ -16,9 +16,9 @@ import (
 // the input useless. Both are found.
 func TestCheck_theOriginal(t *testing.T) {
 	t.Parallel()
-	var stdout, stderr bytes.Buffer
-	if code := run([]string{"testdata/original.yml"}, &stdout, &stderr); code != 1 {
-		t.Errorf("exit %d, want 1\n%s", code, &stderr)
+	var stdout bytes.Buffer
+	if found, err := run([]string{"testdata/original.yml"}, &stdout); !found || err != nil {
+		t.Errorf("run = %t, %v, want findings", found, err)
 	}
 	lines := strings.Split(strings.TrimSpace(stdout.String()), "\n")
 	if len(lines) != 2 || !strings.HasPrefix(lines[0], "testdata/original.yml:12:28: ") || !strings.HasPrefix(lines[1], "testdata/original.yml:16:28: ") {
@@ -38,8 +38,10 @@ func TestPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var stdout, stderr bytes.Buffer
-	run([]string{"testdata/original.yml"}, &stdout, &stderr)
+	var stdout bytes.Buffer
+	if _, err := run([]string{"testdata/original.yml"}, &stdout); err != nil {
+		t.Fatal(err)
+	}
 	want := strings.ReplaceAll(stdout.String(), "testdata/", "scripts/lintbooleans/testdata/")
 	if !strings.Contains(string(page), "$ go run ./scripts/lintbooleans scripts/lintbooleans/testdata/original.yml\n"+want+"```") {
 		t.Errorf("docs/workflow.md does not hold:\n%s", want)
@@ -57,9 +59,9 @@ func TestCheck_compositeAction(t *testing.T) {
 // This repository's own workflows hold none.
 func TestCheck_ours(t *testing.T) {
 	t.Parallel()
-	var stdout, stderr bytes.Buffer
-	if code := run([]string{"../../.github"}, &stdout, &stderr); code != 0 {
-		t.Errorf("exit %d, want 0\n%s%s", code, &stdout, &stderr)
+	var stdout bytes.Buffer
+	if found, err := run([]string{"../../.github"}, &stdout); found || err != nil {
+		t.Errorf("run = %t, %v, want no finding\n%s", found, err, &stdout)
 	}
 }
 
@@ -212,9 +214,9 @@ func TestRun_usage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{{"testdata/none.yml"}, {t.TempDir()}, {broken}} {
-		var stdout, stderr bytes.Buffer
-		if code := run(args, &stdout, &stderr); code != 2 || stdout.Len() > 0 || stderr.Len() == 0 {
-			t.Errorf("run(%q) = %d, stdout %q, stderr %q, want 2 and a reason", args, code, &stdout, &stderr)
+		var stdout bytes.Buffer
+		if found, err := run(args, &stdout); found || err == nil || stdout.Len() > 0 {
+			t.Errorf("run(%q) = %t, %v, stdout %q, want an error alone", args, found, err, &stdout)
 		}
 	}
 }

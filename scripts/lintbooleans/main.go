@@ -13,7 +13,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -22,33 +21,42 @@ import (
 	"slices"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	found, err := run(os.Args[1:], os.Stdout)
+	if err != nil {
+		_, _ = os.Stderr.WriteString("lintbooleans: error: " + err.Error() + "\n") // nothing is left to report to
+		os.Exit(2)
+	}
+	if found {
+		os.Exit(1)
+	}
+}
 
-func run(args []string, stdout, stderr io.Writer) int {
+// run writes a line for each finding.
+func run(args []string, stdout io.Writer) (found bool, err error) {
 	if len(args) == 0 {
 		args = []string{".github"}
 	}
 	files, err := find(args)
-	if err == nil && len(files) == 0 {
-		err = errors.New("no YAML file in " + fmt.Sprint(args))
-	}
 	if err != nil {
-		fmt.Fprintln(stderr, "lintbooleans: error:", err)
-		return 2
+		return false, err
 	}
-	code := 0
+	if len(files) == 0 {
+		return false, fmt.Errorf("no YAML file in %q", args)
+	}
 	for _, path := range files {
 		findings, err := check(path)
 		if err != nil {
-			fmt.Fprintln(stderr, "lintbooleans: error:", err)
-			return 2
+			return found, err
 		}
 		for _, f := range findings {
-			fmt.Fprintf(stdout, "%s:%d:%d: %s\n", path, f.line, f.column, f.message)
-			code = 1
+			found = true
+			if _, err := fmt.Fprintf(stdout, "%s:%d:%d: %s\n", path, f.line, f.column, f.message); err != nil {
+				return found, err
+			}
 		}
 	}
-	return code
+	return found, nil
 }
 
 // find returns the files, and the YAML files in the folders.

@@ -55,12 +55,8 @@ func (f *file) scope(job *yaml.Node) scope {
 // input is what an input may be on any of the events that start the workflow: where
 // an event does not have it, it is ”.
 func (f *file) input(name string) kinds {
-	on := resolve(field(f.root, "on"))
-	if on == nil {
-		return empty
-	}
-	switch on.Kind {
-	case yaml.ScalarNode, yaml.SequenceNode: // no event has inputs
+	on := field(f.root, "on")
+	if on == nil || on.Kind != yaml.MappingNode { // events alone: none has inputs
 		return empty
 	}
 	var found kinds

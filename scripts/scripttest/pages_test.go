@@ -48,7 +48,7 @@ func readWorkflow(t *testing.T) (w workflow) {
 
 func readPage(t *testing.T, path string) string {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join("../..", path))
+	data, err := os.ReadFile("../../" + path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +175,7 @@ func TestPages_links(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{"README.md", "docs/workflow.md", "docs/other-ci.md", "docs/migration.md"} {
 		for _, link := range localLink.FindAllStringSubmatch(readPage(t, path), -1) {
-			if _, err := os.Stat(filepath.Join("../..", filepath.Dir(path), link[1])); err != nil {
+			if _, err := os.Stat(filepath.Join("..", "..", filepath.Dir(path), link[1])); err != nil {
 				t.Errorf("%s: %v", path, err)
 			}
 		}
