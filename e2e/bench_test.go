@@ -24,37 +24,51 @@ const (
 	maxPhase = 600 * time.Millisecond
 )
 
+// setting is one row of the comparison, for both signers.
+type setting struct {
+	what     string
+	log      stack.Log
+	registry string
+	hosts    []string // each has all the images
+	images   int
+	rounds   int
+	delay    time.Duration // of every request to a registry and to Sigstore
+}
+
 // BenchmarkSign has signretry and cosign sign on the same servers, in turn: one
-// image, and ten images that are in two registries each. It prints a table of the
-// medians, and is done once whatever -benchtime says.
+// image, near and far, and ten images that are in two registries each. It prints a
+// table of the medians, and is done once whatever -benchtime says.
 func BenchmarkSign(b *testing.B) {
 	table := []string{
-		"| what | log | registry | signer | median | of it for the log | ratio | registry requests | peak memory |",
+		"| what | log | registry | signer | median | for the log | ratio | registry requests | peak memory |",
 		"| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
 	}
 	kinds := registries()
-	run := func(what string, log stack.Log, kind string, rounds, images int, hosts ...string) {
-		b.Run(fmt.Sprintf("%s/Rekor v%d/%s", what, log.Version, kind), func(b *testing.B) {
-			ours, theirs := compare(b, log, rounds, images, hosts)
-			at := fmt.Sprintf("| %s | Rekor v%d | %s |", what, log.Version, kind)
-			table = append(table, at+ours.row("signretry", theirs), at+theirs.row("cosign 3.1.3", theirs))
-		})
-	}
 	for _, log := range []stack.Log{e2e.RekorV1, e2e.RekorV2} {
+		var settings []setting
 		var hosts []string
 		for _, kind := range slices.Sorted(maps.Keys(kinds)) {
 			host := kinds[kind](b)
 			hosts = append(hosts, host)
-			run("one image", log, kind, rounds, 1, host)
+			settings = append(settings,
+				setting{"one image", log, kind, []string{host}, 1, rounds, 0},
+				setting{"one image, every request 20 ms longer", log, kind, []string{host}, 1, heavy, 20 * time.Millisecond})
 		}
-		run("ten images in two registries", log, "both", heavy, 10, hosts...)
+		settings = append(settings, setting{"ten images in two registries", log, "both", hosts, 10, heavy, 0})
+		for _, s := range settings {
+			b.Run(fmt.Sprintf("%s/Rekor v%d/%s", s.what, log.Version, s.registry), func(b *testing.B) {
+				ours, theirs := s.compare(b)
+				at := fmt.Sprintf("| %s | Rekor v%d | %s |", s.what, log.Version, s.registry)
+				table = append(table, at+ours.row("signretry", theirs), at+theirs.row("cosign 3.1.3", theirs))
+			})
+		}
 	}
-	b.Logf("medians of %d, and of %d for ten images\n\n%s\n", rounds, heavy, strings.Join(table, "\n"))
+	b.Logf("medians of %d for one image nearby, of %d otherwise\n\n%s\n", rounds, heavy, strings.Join(table, "\n"))
 }
 
 // sample is what a signer took in all rounds.
 type sample struct {
-	took, log []time.Duration // in all, and while it waited for the log
+	took, log []time.Duration // in all, and what the log took to answer all requests
 	requests  []int           // to registries
 	peak      int64           // bytes, the largest
 }
@@ -72,14 +86,13 @@ func (s *sample) row(signer string, beside sample) string {
 		median(s.took)/median(beside.took), requests, float64(s.peak)/(1<<20))
 }
 
-// compare has both signers sign that many images, each of which is in all the
-// registries. The one who begins changes with every round.
-func compare(b *testing.B, log stack.Log, rounds, images int, hosts []string) (ours, theirs sample) {
+// compare has both signers sign in turn. The one who begins changes with every round.
+func (s setting) compare(b *testing.B) (ours, theirs sample) {
 	b.Helper()
-	for i := range rounds {
+	for i := range s.rounds {
 		turns := []func(){
-			func() { ours.add(b, log, images, hosts, signretry) },
-			func() { theirs.add(b, log, images, hosts, cosign) },
+			func() { s.sign(b, &ours, signretry) },
+			func() { s.sign(b, &theirs, cosign) },
 		}
 		turns[i%2]()
 		turns[(i+1)%2]()
@@ -91,20 +104,23 @@ func compare(b *testing.B, log stack.Log, rounds, images int, hosts []string) (o
 	return ours, theirs
 }
 
-// add signs fresh images.
-func (s *sample) add(b *testing.B, log stack.Log, images int, hosts []string, signer func(*testing.B, job, []string) []process.Command) {
+// sign has fresh images signed and adds what it took.
+func (s setting) sign(b *testing.B, to *sample, signer func(*testing.B, job, []string) []process.Command) {
 	b.Helper()
-	j := newJobOn(b, log)
-	var gateways []*stack.Gateway
-	for _, host := range hosts {
-		gateways = append(gateways, gateway(b, "http://"+host))
+	j := newJobOn(b, s.log)
+	var registries []*stack.Gateway
+	for _, host := range s.hosts {
+		registries = append(registries, gateway(b, "http://"+host))
 	}
 	var refs []string
-	for n := range images {
+	for n := range s.images {
 		image := newImage(b)
-		for i, host := range hosts {
-			refs = append(refs, gateways[i].Host+"/org/app@"+push(b, image, fmt.Sprintf("%s/org/app:%d", host, n)))
+		for i, host := range s.hosts {
+			refs = append(refs, registries[i].Host+"/org/app@"+push(b, image, fmt.Sprintf("%s/org/app:%d", host, n)))
 		}
+	}
+	for _, g := range append([]*stack.Gateway{j.fulcio, j.tsa, j.rekor}, registries...) {
+		g.Delay(s.delay)
 	}
 	commands := signer(b, j, refs)
 	time.Sleep(rand.N(maxPhase))
@@ -112,16 +128,16 @@ func (s *sample) add(b *testing.B, log stack.Log, images int, hosts []string, si
 	for _, c := range commands {
 		m := measure(b, c)
 		took += m.Took
-		s.peak = max(s.peak, m.Peak)
+		to.peak = max(to.peak, m.Peak)
 	}
 	requests := 0
-	for _, g := range gateways {
+	for _, g := range registries {
 		requests += len(g.Requests())
 	}
 	for _, call := range j.rekor.Requests() {
 		waited += call.Took
 	}
-	s.took, s.log, s.requests = append(s.took, took), append(s.log, waited), append(s.requests, requests)
+	to.took, to.log, to.requests = append(to.took, took), append(to.log, waited), append(to.requests, requests)
 }
 
 // signretry signs all with one command.

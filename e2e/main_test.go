@@ -20,6 +20,7 @@ import (
 
 const (
 	buildLimit = 30 * time.Minute // all tools on a cold machine with two cores
+	turnLimit  = 30 * time.Minute // for another run on this machine to end
 	startLimit = 2 * time.Minute
 )
 
@@ -63,6 +64,12 @@ func run(m *testing.M) (code int, err error) {
 	}
 	e2e.bin = dir + "/bin"
 	if err := process.BuildCommands(ctx, "..", e2e.bin); err != nil {
+		return 1, err
+	}
+
+	ctx, cancel = context.WithTimeout(context.Background(), turnLimit)
+	defer cancel()
+	if err := stack.AwaitTurn(ctx); err != nil {
 		return 1, err
 	}
 

@@ -26,15 +26,19 @@ func TestInterrupt(t *testing.T) {
 	binary := build(t)
 	certificate := func(s *signingtest.Sigstore) *signingtest.Route { return &s.Fulcio.Route }
 	log := func(s *signingtest.Sigstore) *signingtest.Route { return &s.Rekor.Create }
+	hang := signingtest.Fault{Hang: true}
 	for name, test := range map[string]struct {
-		hang   func(*signingtest.Sigstore) *signingtest.Route
+		route  func(*signingtest.Sigstore) *signingtest.Route
+		fault  signingtest.Fault
 		signal os.Signal
 		code   int
 	}{
-		"certificate":         {certificate, os.Interrupt, 128 + int(syscall.SIGINT)},
-		"log":                 {log, os.Interrupt, 128 + int(syscall.SIGINT)},
-		"certificate, killed": {certificate, os.Kill, -1},
-		"log, killed":         {log, os.Kill, -1},
+		"certificate":         {certificate, hang, os.Interrupt, 128 + int(syscall.SIGINT)},
+		"log":                 {log, hang, os.Interrupt, 128 + int(syscall.SIGINT)},
+		"waiting":             {log, signingtest.Fault{Status: 503, RetryAfter: "60"}, os.Interrupt, 128 + int(syscall.SIGINT)},
+		"waiting, terminated": {certificate, signingtest.Fault{Status: 503, RetryAfter: "60"}, syscall.SIGTERM, 128 + int(syscall.SIGTERM)},
+		"certificate, killed": {certificate, hang, os.Kill, -1},
+		"log, killed":         {log, hang, os.Kill, -1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -63,8 +67,8 @@ func TestInterrupt(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			route := test.hang(s)
-			route.Fail(-1, signingtest.Fault{Hang: true})
+			route := test.route(s)
+			route.Fail(-1, test.fault)
 
 			cmd := exec.CommandContext(t.Context(), binary, "--metadata", path("metadata.json"), "--record", path("run.json"),
 				"--trusted-root", path("root.json"), "--signing-config", path("config.json"))

@@ -23,11 +23,17 @@ func (a *app) commandLine(failures []signretry.Result) string {
 		{"fulcio-url", a.services.FulcioURL},
 		{"rekor-url", a.services.RekorURL},
 		{"timestamp-url", a.services.TimestampURL},
+		{"identity-token-file", a.identity.tokenFile},
+		{"oidc-issuer", a.identity.issuer},
+		{"oidc-client-id", a.identity.clientID},
 		{"record", a.tool.Common.Record},
 	} {
 		if f.value != "" {
 			words = append(words, quote("--"+f.name+"="+f.value))
 		}
+	}
+	if a.identity.login != loginAuto {
+		words = append(words, "--login="+a.identity.login)
 	}
 	for _, annotation := range a.annotations {
 		words = append(words, quote("--annotation="+annotation))

@@ -76,17 +76,19 @@ type Judge struct {
 	args   []string
 }
 
-// Judges of the two layouts. Each checks the certificate with its SCT and the log
-// entry; those of bundles also the signed timestamp.
+// BundleJudges verify bundles: certificate with SCT, log entry, signed timestamp.
 func (s *Stack) BundleJudges() []Judge {
-	trust := []string{"--trusted-root", s.TrustedRoot, "--use-signed-timestamps", "--new-bundle-format"}
+	trust := []string{"--trusted-root", s.TrustedRoot, "--use-signed-timestamps"}
 	return []Judge{
 		{"cosign 3, bundle", s.Cosign3(), trust},
-		{"cosign 2, bundle", s.Cosign2(), trust},
+		{"cosign 2, bundle", s.Cosign2(), append(slices.Clone(trust), "--new-bundle-format")},
+		{"cosign 2 by itself", s.Cosign2(), trust},
 	}
 }
 
-// LegacyJudges are those of the legacy layout.
+// LegacyJudges verify legacy signatures: certificate with SCT, log entry. Where the
+// image has a bundle too, whoever signed it, only the first does: cosign 2.6 then
+// reads bundles alone.
 func (s *Stack) LegacyJudges() []Judge {
 	return []Judge{
 		{"cosign 3, legacy", s.Cosign3(), []string{"--trusted-root", s.TrustedRoot, "--new-bundle-format=false"}},

@@ -28,6 +28,7 @@ type Gateway struct {
 	mu     sync.Mutex
 	faults []Fault
 	calls  []Call
+	delay  time.Duration
 }
 
 // Call is one request that came in.
@@ -76,6 +77,13 @@ func (g *Gateway) Heal() {
 	g.faults = nil
 }
 
+// Delay holds every request back for d from now on, as a distance would.
+func (g *Gateway) Delay(d time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.delay = d
+}
+
 // Requests are all the requests so far.
 func (g *Gateway) Requests() []Call {
 	g.mu.Lock()
@@ -111,7 +119,10 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 		g.calls = append(g.calls, call)
 	})
 	defer note() // also of a request whose effect panics
-	fault, broken := g.take(r)
+	fault, broken, delay := g.take(r)
+	if delay > 0 {
+		pause(r.Context(), delay)
+	}
 	if !broken {
 		answer := &recorder{ResponseWriter: w, note: func(status int) {
 			// Before the client sees the answer and the test counts.
@@ -133,7 +144,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 }
 
 // take finds the fault that waits for r and uses it up.
-func (g *Gateway) take(r *http.Request) (Fault, bool) {
+func (g *Gateway) take(r *http.Request) (f Fault, broken bool, delay time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for i, f := range g.faults {
@@ -143,9 +154,9 @@ func (g *Gateway) take(r *http.Request) (Fault, bool) {
 		if g.faults[i].Times--; g.faults[i].Times <= 0 {
 			g.faults = slices.Delete(g.faults, i, i+1)
 		}
-		return f, true
+		return f, true, g.delay
 	}
-	return Fault{}, false
+	return Fault{}, false, g.delay
 }
 
 // recorder tells the status before it is sent. It has no Unwrap, so the proxy

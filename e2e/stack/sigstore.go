@@ -54,8 +54,11 @@ func (s *Stack) startFulcio(ctx context.Context) error {
 	}}, url+"/api/v2/configuration")
 }
 
+// AwaitTurn waits until no other stack runs on this machine.
+func AwaitTurn(ctx context.Context) error { return process.AwaitPortFree(ctx, metricsPort) }
+
 func (s *Stack) startTSA(ctx context.Context) error {
-	if err := process.AwaitPortFree(ctx, metricsPort); err != nil {
+	if err := AwaitTurn(ctx); err != nil {
 		return fmt.Errorf("start the timestamp authority: %w", err)
 	}
 	url, ports, err := addresses(ctx, 1)

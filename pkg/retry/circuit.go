@@ -40,6 +40,12 @@ type pass struct {
 	lone     bool // the circuit is open: nobody else tries
 }
 
+// turn is what a caller waits for that may not try yet.
+type turn struct {
+	changed <-chan struct{}
+	due     <-chan time.Time // nil while another caller tries
+}
+
 // enter waits until the caller may try. The error is the circuit's, when another
 // caller gave up on the service, or says that ctx ended.
 func (c *Circuit) enter(ctx context.Context) (pass, error) {
@@ -47,34 +53,39 @@ func (c *Circuit) enter(ctx context.Context) (pass, error) {
 		return pass{}, nil
 	}
 	for {
-		c.mu.Lock()
-		if c.gaveUp != nil {
-			defer c.mu.Unlock()
-			return pass{}, c.gaveUp
-		}
-		if ctx.Err() != nil {
-			defer c.mu.Unlock()
-			return pass{}, c.ended(ctx)
-		}
-		pause := time.Until(c.next)
-		if c.failures == 0 || !c.trying && pause <= 0 {
-			p := pass{failures: c.failures, lone: c.failures > 0}
-			c.trying = p.lone
-			c.mu.Unlock()
-			return p, nil
-		}
-		changed, trying := c.changed, c.trying
-		c.mu.Unlock()
-		var due <-chan time.Time
-		if !trying {
-			due = time.After(pause)
+		p, wait, err := c.try(ctx)
+		if wait == nil {
+			return p, err
 		}
 		select {
-		case <-changed:
-		case <-due:
+		case <-wait.changed:
+		case <-wait.due:
 		case <-ctx.Done():
 		}
 	}
+}
+
+// try is enter without the wait: a nil turn means that pass or error is the answer.
+func (c *Circuit) try(ctx context.Context) (p pass, wait *turn, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gaveUp != nil {
+		return pass{}, nil, c.gaveUp
+	}
+	if ctx.Err() != nil {
+		return pass{}, nil, c.ended(ctx)
+	}
+	pause := time.Until(c.next)
+	if c.failures == 0 || !c.trying && pause <= 0 {
+		p = pass{failures: c.failures, lone: c.failures > 0}
+		c.trying = p.lone
+		return p, nil, nil
+	}
+	wait = &turn{changed: c.changed}
+	if !c.trying {
+		wait.due = time.After(pause)
+	}
+	return pass{}, wait, nil
 }
 
 // ended is why a caller stops waiting when ctx has ended: the outage it waited for, if any.

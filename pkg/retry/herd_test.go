@@ -131,7 +131,7 @@ func TestHerd(t *testing.T) {
 	}
 	if *updateHerd {
 		plot := herdPlot([]curve{{"no jitter", none}, {"equal jitter", equal}, {"full jitter (pushguard)", full}})
-		if err := os.WriteFile("../../docs/herd.svg", []byte(plot), 0o644); err != nil { //nolint:gosec // a page for everyone
+		if err := os.WriteFile("../../docs/herd.svg", []byte(plot), 0o644); err != nil {
 			t.Error(err)
 		}
 	}

@@ -87,9 +87,9 @@ func (m LegacyManifest) Append(l *Legacy) (LegacyManifest, error) {
 
 // extend adds value to the end of a list that is a member of a JSON object.
 func extend(object []byte, member string, value any) ([]byte, error) {
-	var o map[string]json.RawMessage
-	if err := json.Unmarshal(object, &o); err != nil {
-		return nil, errors.New("what is there is not a JSON object")
+	o, err := members(object)
+	if err != nil {
+		return nil, err
 	}
 	var list []json.RawMessage
 	if len(o[member]) > 0 {
@@ -109,10 +109,18 @@ func extend(object []byte, member string, value any) ([]byte, error) {
 }
 
 func set(object []byte, member string, value json.RawMessage) ([]byte, error) {
-	var o map[string]json.RawMessage
-	if err := json.Unmarshal(object, &o); err != nil {
-		return nil, errors.New("what is there is not a JSON object")
+	o, err := members(object)
+	if err != nil {
+		return nil, err
 	}
 	o[member] = value
 	return json.Marshal(o)
+}
+
+func members(object []byte) (map[string]json.RawMessage, error) {
+	var o map[string]json.RawMessage
+	if err := json.Unmarshal(object, &o); err != nil || o == nil { // null is none either
+		return nil, errors.New("what is there is not a JSON object")
+	}
+	return o, nil
 }

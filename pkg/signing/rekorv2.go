@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 
@@ -85,6 +86,9 @@ func (c *Client) awaitV2(ctx context.Context, d *Draft, log Log, e *entry, trust
 		return r.call.malformed(http.StatusOK, err.Error())
 	}
 	index := *e.index
+	if checkpoint.Size > math.MaxInt64 {
+		return r.call.malformed(http.StatusOK, "the log's checkpoint has an absurd size")
+	}
 	if checkpoint.Size <= index {
 		return r.call.pending()
 	}
@@ -92,11 +96,12 @@ func (c *Client) awaitV2(ctx context.Context, d *Draft, log Log, e *entry, trust
 	if err != nil {
 		return err
 	}
+	at, size := int64(index), int64(checkpoint.Size) //nolint:gosec // checked above
 	d.addEntry(&protorekor.TransparencyLogEntry{
-		LogIndex: int64(index), LogId: &protocommon.LogId{KeyId: keyID},
+		LogIndex: at, LogId: &protocommon.LogId{KeyId: keyID},
 		KindVersion: &protorekor.KindVersion{Kind: "hashedrekord", Version: "0.0.2"},
 		InclusionProof: &protorekor.InclusionProof{
-			LogIndex: int64(index), TreeSize: int64(checkpoint.Size), RootHash: checkpoint.Hash, Hashes: proof,
+			LogIndex: at, TreeSize: size, RootHash: checkpoint.Hash, Hashes: proof,
 			Checkpoint: &protorekor.Checkpoint{Envelope: string(raw)},
 		},
 		CanonicalizedBody: body,

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/LerianStudio/pushguard/pkg/registry"
 	"github.com/LerianStudio/pushguard/pkg/retry"
@@ -174,10 +175,5 @@ func (r *run) growLegacy(ctx context.Context, ref, tag registry.Reference, l *si
 
 // holds reports whether l is one of the layers.
 func holds(layers []signing.LegacyLayer, l *signing.Legacy) bool {
-	for _, layer := range layers {
-		if l.Is(layer) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(layers, l.Is)
 }

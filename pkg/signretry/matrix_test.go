@@ -262,7 +262,7 @@ func compareTable(t *testing.T, cells [][]string) {
 		t.Fatalf("%s has no marks for the table", faultsPage)
 	}
 	if *updateMatrix {
-		if err := os.WriteFile(faultsPage, []byte(before+begin+b.String()+end+after), 0o644); err != nil { //nolint:gosec // a page for everyone
+		if err := os.WriteFile(faultsPage, []byte(before+begin+b.String()+end+after), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return

@@ -18,6 +18,7 @@ type Fault struct {
 	Status      int    // default 500
 	Body        string // default an error in JSON
 	ContentType string // default application/json
+	Empty       bool   // the body is empty, not the default
 	RetryAfter  string // header as sent; "" = none
 	Location    string // header as sent; "" = none
 
@@ -158,7 +159,7 @@ func (f Fault) write(w http.ResponseWriter) {
 	if f.ContentType == "" {
 		f.ContentType = "application/json"
 	}
-	if f.Body == "" {
+	if f.Body == "" && !f.Empty {
 		f.Body = fmt.Sprintf(`{"code":%d,"message":%q}`, f.Status, strings.ToLower(http.StatusText(f.Status)))
 	}
 	w.Header().Set("Content-Type", f.ContentType)
