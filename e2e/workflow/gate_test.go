@@ -24,6 +24,7 @@ type gate struct {
 	pushes    int  // manifests that were written under a tag
 	closed    bool // refuses every write
 	immutable bool // a tag that exists is neither moved nor deleted
+	down      bool // answers 503 to everything
 }
 
 func newGate(t *testing.T, registry string) *gate {
@@ -54,6 +55,8 @@ func (g *gate) refusal(r *http.Request, registry string) (status int, code, mess
 	_, tag, manifest := strings.Cut(r.URL.Path, "/manifests/")
 	tagged := manifest && !strings.HasPrefix(tag, "sha256")
 	switch {
+	case g.down:
+		return http.StatusServiceUnavailable, "UNAVAILABLE", "service unavailable"
 	case g.closed && (r.Method == http.MethodPut || r.Method == http.MethodPost):
 		return http.StatusForbidden, "DENIED", "requested access to the resource is denied"
 	case g.immutable && tagged && r.Method == http.MethodDelete:
@@ -87,6 +90,12 @@ func (g *gate) set(closed, immutable bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.closed, g.immutable = closed, immutable
+}
+
+func (g *gate) break503(down bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.down = down
 }
 
 func (g *gate) pushed() int {

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -39,6 +38,7 @@ type team struct {
 	config             string
 	env                []string
 	secrets            map[string]string
+	unprivileged       bool // the job has no right to identity tokens
 }
 
 func newTeam(t *testing.T) *team {
@@ -153,40 +153,6 @@ func (r *team) prepared(t *testing.T, inputs ...string) *exec.Cmd {
 	return r.command(t.Context(), t, onPush...)
 }
 
-// kill ends an attempt as a machine that loses its power does: the runner and all
-// that it has started, at once.
-func kill(t *testing.T, cmd *exec.Cmd) {
-	t.Helper()
-	for _, pid := range append(descendants(t, cmd.Process.Pid), cmd.Process.Pid) {
-		_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended meanwhile
-	}
-	_ = cmd.Wait()
-}
-
-func descendants(t *testing.T, pid int) (list []int) {
-	t.Helper()
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range stats {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			continue // it has ended
-		}
-		var child, parent int
-		var state string
-		_, rest, _ := strings.Cut(string(data), ") ") // the name in brackets may hold blanks
-		if _, err := fmt.Sscan(rest, &state, &parent); err != nil || parent != pid {
-			continue
-		}
-		if child, err = strconv.Atoi(filepath.Base(filepath.Dir(path))); err == nil {
-			list = append(append(list, child), descendants(t, child)...)
-		}
-	}
-	return list
-}
-
 // call writes the team's own workflow and returns the file for its outputs.
 func (r *team) call(t *testing.T, inputs []string) string {
 	t.Helper()
@@ -259,8 +225,10 @@ func (r *team) command(ctx context.Context, t *testing.T, args ...string) *exec.
 		"--env", "GITHUB_REF=refs/tags/v1.2.3", "--env", "GITHUB_REF_NAME=v1.2.3", "--env", "GITHUB_REF_TYPE=tag",
 		"--env", "GITHUB_API_URL="+r.helm.server.URL,
 	)
-	for _, variable := range r.Env() { // of the grant
-		args = append(args, "--env", variable)
+	if !r.unprivileged {
+		for _, variable := range r.Env() { // of the grant
+			args = append(args, "--env", variable)
+		}
 	}
 	for name, value := range r.secrets {
 		args = append(args, "--secret", name+"="+value)
