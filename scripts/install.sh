@@ -110,23 +110,23 @@ download checksums.txt
 # The identity names the tag that the release was built from.
 if [[ $verifier == cosign ]]; then
   download checksums.txt.sigstore.json
-  tag='refs/tags/v[0-9][0-9A-Za-z.-]*'
-  [[ -z $version ]] || tag="refs/tags/v${version//./\\.}"
+  tags='refs/tags/v[0-9][0-9A-Za-z.-]*'
+  [[ -z $version ]] || tags="refs/tags/v${version//./\\.}"
   roots=()
   [[ -z ${PUSHGUARD_TRUSTED_ROOT:-} ]] || roots=(--trusted-root "$PUSHGUARD_TRUSTED_ROOT")
   cosign verify-blob --bundle "$work/checksums.txt.sigstore.json" \
-    --certificate-identity-regexp "^${workflow//./\\.}@$tag\$" --certificate-oidc-issuer "$issuer" \
+    --certificate-identity-regexp "^${workflow//./\\.}@$tags\$" --certificate-oidc-issuer "$issuer" \
     ${roots[@]+"${roots[@]}"} "$work/checksums.txt" >&2 ||
     die "the signature of checksums.txt is not that of $workflow: nothing was installed"
 fi
 
 name_pattern="^[0-9a-f]{64}  (pushguard_([0-9][0-9A-Za-z.-]*)_${os}_${arch}\.tar\.gz)\$"
-archive='' want=''
+archive='' want='' tag=''
 while IFS= read -r line; do
   [[ $line =~ $name_pattern ]] || continue
   [[ -z $version || ${BASH_REMATCH[2]} == "$version" ]] || die "checksums.txt of $version lists ${BASH_REMATCH[1]}"
   [[ -z $archive ]] || die "checksums.txt lists two archives for $os/$arch"
-  archive=${BASH_REMATCH[1]} want=${line%% *}
+  archive=${BASH_REMATCH[1]} want=${line%% *} tag=refs/tags/v${BASH_REMATCH[2]}
 done <"$work/checksums.txt"
 [[ -n $archive ]] || die "checksums.txt lists no archive for $os/$arch"
 
@@ -134,10 +134,9 @@ download "$archive"
 found=$(sha256 "$work/$archive")
 [[ $found == "$want" ]] || die "$archive has the checksum $found, the release says $want: nothing was installed"
 if [[ $verifier == gh ]]; then
-  refs=()
-  [[ -z $version ]] || refs=(--source-ref "refs/tags/v$version")
-  gh attestation verify "$work/$archive" --repo "$repository" --signer-workflow "${workflow#https://github.com/}" ${refs[@]+"${refs[@]}"} >&2 ||
-    die "$archive has no provenance of $workflow: nothing was installed"
+  gh attestation verify "$work/$archive" --repo "$repository" \
+    --signer-workflow "${workflow#https://github.com/}" --source-ref "$tag" >&2 ||
+    die "$archive has no provenance of $workflow at $tag: nothing was installed"
 fi
 [[ $verify == signature ]] || printf 'install: warning: only the checksum was verified, not who made the release\n' >&2
 
