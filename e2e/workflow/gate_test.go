@@ -21,10 +21,11 @@ type gate struct {
 	host string
 
 	mu        sync.Mutex
-	pushes    int  // manifests that were written under a tag
-	closed    bool // refuses every write
-	immutable bool // a tag that exists is neither moved nor deleted
-	down      bool // answers 503 to everything
+	pushes    int           // manifests that were written under a tag
+	closed    bool          // refuses every write
+	immutable bool          // a tag that exists is neither moved nor deleted
+	down      bool          // answers 503 to everything
+	stuck     chan struct{} // not nil: writes of manifests wait for ever, and the first closes it
 }
 
 func newGate(t *testing.T, registry string) *gate {
@@ -34,8 +35,15 @@ func newGate(t *testing.T, registry string) *gate {
 		r.SetURL(target)
 		r.Out.Host = r.In.Host // the registry's Location headers lead back here
 	}}
-	g := &gate{}
+	g, over := &gate{}, make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if g.sticks(r) {
+			select {
+			case <-r.Context().Done():
+			case <-over: // the builder outlives a job that was killed, and its request does too
+			}
+			panic(http.ErrAbortHandler)
+		}
 		if status, code, message := g.refusal(r, registry); status != 0 {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(status)
@@ -45,6 +53,7 @@ func newGate(t *testing.T, registry string) *gate {
 		proxy.ServeHTTP(w, r)
 	}))
 	t.Cleanup(server.Close)
+	t.Cleanup(func() { close(over) })
 	g.host = strings.TrimPrefix(server.URL, "http://")
 	return g
 }
@@ -90,6 +99,28 @@ func (g *gate) set(closed, immutable bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.closed, g.immutable = closed, immutable
+}
+
+// stick makes writes of tags wait for ever, until it is called with nil.
+func (g *gate) stick(reached chan struct{}) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.stuck = reached
+}
+
+func (g *gate) sticks(r *http.Request) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	_, tag, manifest := strings.Cut(r.URL.Path, "/manifests/")
+	if g.stuck == nil || r.Method != http.MethodPut || !manifest || strings.HasPrefix(tag, "sha256") {
+		return false
+	}
+	select {
+	case <-g.stuck:
+	default:
+		close(g.stuck)
+	}
+	return true
 }
 
 func (g *gate) break503(down bool) {

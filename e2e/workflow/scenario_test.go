@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/LerianStudio/pushguard/e2e/stack"
 )
@@ -252,31 +251,4 @@ func TestCleanup_immutable(t *testing.T) {
 	if got := r.published(t); got != digest {
 		t.Errorf("%s is published, want %s", got, digest)
 	}
-}
-
-// The job is killed while it waits for Rekor: no step after that runs, and no record
-// is kept.
-func TestRerun_afterKill(t *testing.T) {
-	t.Parallel()
-	r := newTeam(t)
-	r.rekor.Break(outage())
-	cmd := r.prepared(t, with("on_existing_tag: skip", "sign_initial_delay: 30s", "sign_max_delay: 30s")...)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	for deadline := time.Now().Add(time.Minute); len(r.rekor.Calls("POST", "/api/")) == 0; time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("Rekor was not asked within a minute")
-		}
-	}
-	kill(t, cmd)
-	digest := r.published(t)
-
-	r.rekor.Heal()
-	second := r.release(t, with("on_existing_tag: skip")...)
-	second.want(t, false, "verdict: complete, should build: no", "!exporting to image")
-	second.wantOutputs(t, digest, false, true)
-	r.wantTags(t, everywhere(digest))
-	r.wantSigned(t, digest)
-	r.wantCounts(t, 2, 1)
 }
