@@ -40,8 +40,8 @@ type setting struct {
 // table of the medians, and is done once whatever -benchtime says.
 func BenchmarkSign(b *testing.B) {
 	table := []string{
-		"| what | log | registry | signer | median | for the log | ratio | registry requests | peak memory |",
-		"| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+		"| what | log | registry | signer | median | for the log | ratio | CPU | registry requests | peak memory |",
+		"| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
 	}
 	kinds := registries()
 	for _, log := range []stack.Log{e2e.RekorV1, e2e.RekorV2} {
@@ -68,9 +68,9 @@ func BenchmarkSign(b *testing.B) {
 
 // sample is what a signer took in all rounds.
 type sample struct {
-	took, log []time.Duration // in all, and what the log took to answer all requests
-	requests  []int           // to registries
-	peak      int64           // bytes, the largest
+	took, log, cpu []time.Duration // log: what it took to answer all requests
+	requests       []int           // to registries
+	peak           int64           // bytes, the largest
 }
 
 func median(d []time.Duration) float64 {
@@ -82,8 +82,8 @@ func (s *sample) row(signer string, beside sample) string {
 	if most := slices.Max(s.requests); most != slices.Min(s.requests) {
 		requests += fmt.Sprintf(" to %d", most)
 	}
-	return fmt.Sprintf(" %s | %.2f s | %.2f s | %.2f | %s | %.0f MiB |", signer, median(s.took), median(s.log),
-		median(s.took)/median(beside.took), requests, float64(s.peak)/(1<<20))
+	return fmt.Sprintf(" %s | %.2f s | %.2f s | %.2f | %.2f s | %s | %.0f MiB |", signer, median(s.took), median(s.log),
+		median(s.took)/median(beside.took), median(s.cpu), requests, float64(s.peak)/(1<<20))
 }
 
 // compare has both signers sign in turn. The one who begins changes with every round.
@@ -124,10 +124,10 @@ func (s setting) sign(b *testing.B, to *sample, signer func(*testing.B, job, []s
 	}
 	commands := signer(b, j, refs)
 	time.Sleep(rand.N(maxPhase))
-	var took, waited time.Duration
+	var took, cpu, waited time.Duration
 	for _, c := range commands {
 		m := measure(b, c)
-		took += m.Took
+		took, cpu = took+m.Took, cpu+m.CPU
 		to.peak = max(to.peak, m.Peak)
 	}
 	requests := 0
@@ -137,7 +137,8 @@ func (s setting) sign(b *testing.B, to *sample, signer func(*testing.B, job, []s
 	for _, call := range j.rekor.Requests() {
 		waited += call.Took
 	}
-	to.took, to.log, to.requests = append(to.took, took), append(to.log, waited), append(to.requests, requests)
+	to.took, to.cpu, to.log = append(to.took, took), append(to.cpu, cpu), append(to.log, waited)
+	to.requests = append(to.requests, requests)
 }
 
 // signretry signs all with one command.

@@ -32,39 +32,39 @@ func newJob(t *testing.T) job {
 	return newJobOn(t, e2e.RekorV2)
 }
 
-func newJobOn(t testing.TB, log stack.Log) job {
-	t.Helper()
-	return newJobOf(t, log, "release")
+func newJobOn(tb testing.TB, log stack.Log) job {
+	tb.Helper()
+	return newJobOf(tb, log, "release")
 }
 
 // newJobOf is a job of the workflow of that name.
-func newJobOf(t testing.TB, log stack.Log, workflow string) job {
-	t.Helper()
+func newJobOf(tb testing.TB, log stack.Log, workflow string) job {
+	tb.Helper()
 	j := job{
-		Grant:  e2e.Issuer.Grant("org/app/.github/workflows/" + workflow + ".yml@refs/heads/" + t.Name()),
-		fulcio: gateway(t, e2e.Fulcio),
-		tsa:    gateway(t, e2e.TSA),
-		rekor:  gateway(t, log.URL),
-		record: filepath.Join(t.TempDir(), "record.json"),
+		Grant:  e2e.Issuer.Grant("org/app/.github/workflows/" + workflow + ".yml@refs/heads/" + tb.Name()),
+		fulcio: gateway(tb, e2e.Fulcio),
+		tsa:    gateway(tb, e2e.TSA),
+		rekor:  gateway(tb, log.URL),
+		record: filepath.Join(tb.TempDir(), "record.json"),
 	}
 	var err error
 	j.endpoints = stack.Endpoints{
 		Fulcio: j.fulcio.URL, TSA: j.tsa.URL, Rekor: stack.Log{URL: j.rekor.URL, Version: log.Version},
 	}
-	j.config, err = e2e.SigningConfig(t.Context(), t.TempDir(), j.endpoints)
+	j.config, err = e2e.SigningConfig(tb.Context(), tb.TempDir(), j.endpoints)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return j
 }
 
-func gateway(t testing.TB, target string) *stack.Gateway {
-	t.Helper()
+func gateway(tb testing.TB, target string) *stack.Gateway {
+	tb.Helper()
 	g, err := stack.NewGateway(target)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(g.Close)
+	tb.Cleanup(g.Close)
 	return g
 }
 
@@ -75,8 +75,8 @@ func (j job) certificates() int { return j.fulcio.Succeeded("POST", "/api/") }
 func (j job) entries() int { return j.rekor.Succeeded("POST", "/api/") }
 
 // command is a run of one of the three commands in the job.
-func (j job) command(t testing.TB, command string, args ...string) process.Command {
-	t.Helper()
+func (j job) command(tb testing.TB, command string, args ...string) process.Command {
+	tb.Helper()
 	return process.Command{
 		Name: command,
 		Path: filepath.Join(e2e.bin, command),
@@ -86,7 +86,7 @@ func (j job) command(t testing.TB, command string, args ...string) process.Comma
 			"GITHUB_RUN_ID=42", "GITHUB_RUN_ATTEMPT=1", "GITHUB_REPOSITORY=org/app",
 			"GITHUB_SHA=8d3bf2a4c1b7f0e6d5a49c3827160f5e4d3c2b1a",
 		}),
-		Dir: t.TempDir(),
+		Dir: tb.TempDir(),
 	}
 }
 

@@ -14,22 +14,22 @@ import (
 // registries are the two ways a registry can keep signatures.
 func registries() map[string]func(testing.TB) string {
 	return map[string]func(testing.TB) string{
-		"no referrers API": func(t testing.TB) string {
-			t.Helper()
-			return start(t, func(ctx context.Context) (string, error) { return e2e.Distribution(ctx, true) })
+		"no referrers API": func(tb testing.TB) string {
+			tb.Helper()
+			return start(tb, func(ctx context.Context) (string, error) { return e2e.Distribution(ctx, true) })
 		},
-		"referrers API": func(t testing.TB) string {
-			t.Helper()
-			return start(t, e2e.Olareg)
+		"referrers API": func(tb testing.TB) string {
+			tb.Helper()
+			return start(tb, e2e.Olareg)
 		},
 	}
 }
 
-func start(t testing.TB, registry func(context.Context) (string, error)) string {
-	t.Helper()
-	host, err := registry(t.Context())
+func start(tb testing.TB, registry func(context.Context) (string, error)) string {
+	tb.Helper()
+	host, err := registry(tb.Context())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return host
 }

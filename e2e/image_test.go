@@ -18,22 +18,22 @@ import (
 )
 
 // newImage makes a small image for two platforms, different from any other.
-func newImage(t testing.TB) v1.ImageIndex {
-	t.Helper()
+func newImage(tb testing.TB) v1.ImageIndex {
+	tb.Helper()
 	index := v1.ImageIndex(empty.Index)
 	for _, arch := range []string{"amd64", "arm64"} {
 		image, err := random.Image(512, 2)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		config, err := image.ConfigFile()
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		config = config.DeepCopy()
 		config.OS, config.Architecture = "linux", arch
 		if image, err = mutate.ConfigFile(image, config); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		index = mutate.AppendManifests(index, mutate.IndexAddendum{
 			Add:        image,
@@ -44,20 +44,20 @@ func newImage(t testing.TB) v1.ImageIndex {
 }
 
 // push writes image under every ref and returns its digest.
-func push(t testing.TB, image v1.ImageIndex, refs ...string) string {
-	t.Helper()
+func push(tb testing.TB, image v1.ImageIndex, refs ...string) string {
+	tb.Helper()
 	for _, ref := range refs {
 		tag, err := name.NewTag(ref)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
-		if err := remote.WriteIndex(tag, image, remote.WithContext(t.Context())); err != nil {
-			t.Fatal(err)
+		if err := remote.WriteIndex(tag, image, remote.WithContext(tb.Context())); err != nil {
+			tb.Fatal(err)
 		}
 	}
 	digest, err := image.Digest()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return digest.String()
 }

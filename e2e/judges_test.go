@@ -17,15 +17,15 @@ import (
 // layouts are the formats of signretry, with those who verify them and how many
 // signatures of each kind an image then has.
 var layouts = map[string]struct {
-	judges          func() []stack.Judge
+	judges          func(*stack.Stack) []stack.Judge
 	bundles, legacy int
 }{
-	"bundle": {func() []stack.Judge { return e2e.BundleJudges() }, 1, 0},
-	"legacy": {func() []stack.Judge { return e2e.LegacyJudges() }, 0, 1},
+	"bundle": {(*stack.Stack).BundleJudges, 1, 0},
+	"legacy": {(*stack.Stack).LegacyJudges, 0, 1},
 	"both":   {everyJudge, 1, 1},
 }
 
-func everyJudge() []stack.Judge { return append(e2e.BundleJudges(), e2e.LegacyJudges()[0]) }
+func everyJudge(s *stack.Stack) []stack.Judge { return append(s.BundleJudges(), s.LegacyJudges()[0]) }
 
 // Both cosigns accept what signretry writes in every format, on both kinds of
 // registry, for indexes and images.
@@ -42,8 +42,8 @@ func TestJudges(t *testing.T) {
 
 				j.sign(t, 0, "--format", format, index, image)
 				for _, ref := range []string{index, image} {
-					mustAccept(t, layout.judges(), j.Identity, ref)
-					mustDecline(t, layout.judges(), j.Identity+"x", ref, "")
+					mustAccept(t, layout.judges(e2e.Stack), j.Identity, ref)
+					mustDecline(t, layout.judges(e2e.Stack), j.Identity+"x", ref, "")
 					wantSignatures(t, ref, layout.bundles, layout.legacy)
 				}
 				wantStatus(t, j.sign(t, 0, "--json", "--format", format, index, image), "already", "already")
@@ -99,12 +99,12 @@ func TestJudges_recursive(t *testing.T) {
 			}
 			j.sign(t, 0, "--format=both", repository+"@"+digest)
 			for _, platform := range manifest.Manifests {
-				mustDecline(t, everyJudge(), j.Identity, repository+"@"+platform.Digest.String(), "")
+				mustDecline(t, everyJudge(e2e.Stack), j.Identity, repository+"@"+platform.Digest.String(), "")
 			}
 			j.sign(t, 0, "--format=both", "--recursive", repository+"@"+digest)
-			mustAccept(t, everyJudge(), j.Identity, repository+"@"+digest)
+			mustAccept(t, everyJudge(e2e.Stack), j.Identity, repository+"@"+digest)
 			for _, platform := range manifest.Manifests {
-				mustAccept(t, everyJudge(), j.Identity, repository+"@"+platform.Digest.String())
+				mustAccept(t, everyJudge(e2e.Stack), j.Identity, repository+"@"+platform.Digest.String())
 			}
 		})
 	}
@@ -118,7 +118,7 @@ func TestJudges_annotations(t *testing.T) {
 	repository := start(t, e2e.Olareg) + "/org/app"
 	image := repository + "@" + push(t, newImage(t), repository+":1.0.0")
 	j.sign(t, 0, "--format=both", "--annotation=build=1234", "--annotation=team=a b", image)
-	mustAccept(t, everyJudge(), j.Identity, image, "-a", "build=1234", "-a", "team=a b")
+	mustAccept(t, everyJudge(e2e.Stack), j.Identity, image, "-a", "build=1234", "-a", "team=a b")
 	for _, judge := range []stack.Judge{e2e.BundleJudges()[0], e2e.LegacyJudges()[0]} {
 		mustDecline(t, []stack.Judge{judge}, j.Identity, image, "", "-a", "build=1235")
 	}

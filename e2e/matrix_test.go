@@ -16,8 +16,11 @@ import (
 )
 
 const (
-	faultTimes = 3               // how often each fault strikes
-	silence    = 5 * time.Second // longer than signretry's --timeout here
+	faultTimes = 3 // how often each fault strikes
+	// silence is longer than signretry waits for an answer here, and that is longer
+	// than any answer takes on a machine that has a lot to do.
+	silence = 6 * time.Second
+	timeout = "--timeout=4s"
 	// signerLimit ends one that would wait for ever.
 	signerLimit = 2 * time.Minute
 )
@@ -111,7 +114,7 @@ func (n needy) signing(t *testing.T, signer string) process.Command {
 	var c stack.Cosign
 	switch signer {
 	case signers[0]:
-		return n.command(t, "signretry", n.signArgs("--timeout=2s", n.image)...)
+		return n.command(t, "signretry", n.signArgs(timeout, n.image)...)
 	case signers[1]:
 		c = e2e.Cosign3()
 	default:
@@ -129,7 +132,7 @@ func (n needy) attempt(t *testing.T, signer string) process.Result {
 	case ctx.Err() != nil && t.Context().Err() == nil:
 		res = process.Result{Code: -1, Stderr: "still at it after " + signerLimit.String()}
 	case err != nil:
-		t.Fatal(err)
+		t.Error(err)
 	}
 	t.Logf("%s: exit %d after %.1f s\n%s", signer, res.Code, res.Took.Seconds(), res.Stderr)
 	return res

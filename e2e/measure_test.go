@@ -23,6 +23,7 @@ const measureTo = "PUSHGUARD_E2E_MEASURE"
 // measured is what one run of a command took.
 type measured struct {
 	Took time.Duration
+	CPU  time.Duration
 	Peak int64 // bytes
 	Code int
 }
@@ -38,7 +39,10 @@ func measuring() (code int, yes bool) {
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	begin := time.Now()
 	_ = cmd.Run() // its exit code says it
-	m := measured{Took: time.Since(begin), Peak: process.Peak(cmd.ProcessState), Code: cmd.ProcessState.ExitCode()}
+	m := measured{
+		Took: time.Since(begin), CPU: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(),
+		Peak: process.Peak(cmd.ProcessState), Code: cmd.ProcessState.ExitCode(),
+	}
 	data, err := json.Marshal(m)
 	if err != nil || os.WriteFile(file, data, 0o600) != nil {
 		return 1, true

@@ -4,7 +4,6 @@
 package e2e
 
 import (
-	"fmt"
 	"os"
 	"regexp"
 	"slices"
@@ -146,5 +145,5 @@ func lastError(stderr string) string {
 	if r := []rune(last); len(r) > maxMessage {
 		last = string(r[:maxMessage]) + "…"
 	}
-	return fmt.Sprintf("`%s`", strings.ReplaceAll(last, "`", "'"))
+	return "`" + strings.ReplaceAll(last, "`", "'") + "`"
 }

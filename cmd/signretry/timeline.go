@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/LerianStudio/pushguard/pkg/command"
 	"github.com/LerianStudio/pushguard/pkg/signretry"
 )
 
@@ -28,7 +27,7 @@ func timeline(attempts []signretry.Attempt) string {
 		return ""
 	}
 	var b strings.Builder
-	b.WriteString("\n```mermaid\ngantt\n  dateFormat x\n  axisFormat %H:%M:%S\n")
+	b.WriteString("\n```mermaid\n%%{init: {\"gantt\": {\"leftPadding\": 170}}}%%\ngantt\n  dateFormat x\n  axisFormat %H:%M:%S\n  todayMarker off\n")
 	section := ""
 	bars, left := 0, 0
 	for _, a := range ordered(attempts) {
@@ -36,7 +35,7 @@ func timeline(attempts []signretry.Attempt) string {
 			left++
 			continue
 		}
-		if name := a.Stage + " " + subject(a.Subject); name != section {
+		if name := strings.TrimSpace(a.Stage + " " + subject(a.Subject)); name != section {
 			section = name
 			fmt.Fprintf(&b, "  section %s\n", section)
 		}
@@ -86,20 +85,22 @@ func ordered(attempts []signretry.Attempt) []signretry.Attempt {
 	return all
 }
 
-// subject is short and has no character that Mermaid reads as its own.
+// subject is the last part of the repository and the first digits of the digest: the
+// space beside the chart is narrow, and Mermaid reads colons as its own.
 func subject(s string) string {
 	if s == "all images" {
 		return ""
 	}
-	if i := strings.Index(s, "@"); i >= 0 {
-		s = s[strings.LastIndex(s[:i], "/")+1:i] + " " + command.ShortDigest(s[i+1:])
-	} else {
-		s = command.ShortDigest(s)
+	name, digest, ok := strings.Cut(s, "@")
+	if !ok {
+		name, digest = "", s
 	}
-	return strings.Map(func(r rune) rune {
-		if r == ':' || r == ';' || r == '#' || r == ',' || r == '%' {
+	_, digits, _ := strings.Cut(digest, ":")
+	short := name[strings.LastIndex(name, "/")+1:] + " " + digits[:min(len(digits), 8)]
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if strings.ContainsRune(":;#,%", r) {
 			return ' '
 		}
 		return r
-	}, s)
+	}, short))
 }

@@ -14,6 +14,10 @@ import (
 // ReferrerMediaType is the media type of a referrer's manifest.
 const ReferrerMediaType = "application/vnd.oci.image.manifest.v1+json"
 
+// EmptyConfig is the blob that every referrer has as its config (OCI image
+// specification, "Guidance for an Empty Descriptor").
+const EmptyConfig = "{}"
+
 const emptyMediaType = "application/vnd.oci.empty.v1+json"
 
 // Subject is the descriptor of the image that is signed.
@@ -24,10 +28,9 @@ type Subject struct {
 }
 
 // Referrer is a bundle as OCI 1.1 referrer of an image, ready to be pushed:
-// the blobs first, then the manifest.
+// EmptyConfig and the layer first, then the manifest.
 type Referrer struct {
 	Manifest []byte
-	Config   []byte // the empty JSON object
 	Layer    []byte // the bundle
 }
 
@@ -55,10 +58,9 @@ func NewReferrer(b *Bundle, s Subject) (Referrer, error) {
 	if s.Digest != b.Digest {
 		return Referrer{}, fmt.Errorf("lay out signature: it is for %s, not for %s", b.Digest, s.Digest)
 	}
-	config := []byte("{}")
 	m := manifest{
 		SchemaVersion: 2, MediaType: ReferrerMediaType, ArtifactType: BundleMediaType,
-		Config:  describeBlob(emptyMediaType, config),
+		Config:  describeBlob(emptyMediaType, []byte(EmptyConfig)),
 		Layers:  []descriptor{describeBlob(BundleMediaType, b.JSON)},
 		Subject: s,
 		Annotations: map[string]string{
@@ -72,7 +74,7 @@ func NewReferrer(b *Bundle, s Subject) (Referrer, error) {
 	if err != nil {
 		return Referrer{}, fmt.Errorf("lay out signature: %w", err)
 	}
-	return Referrer{Manifest: raw, Config: config, Layer: b.JSON}, nil
+	return Referrer{Manifest: raw, Layer: b.JSON}, nil
 }
 
 // BundleLayer finds the bundle in a referrer's manifest. ok is false when the

@@ -25,7 +25,7 @@ func (r *run) attach(ctx context.Context, l *lookup) error {
 		if err != nil {
 			return err
 		}
-		if err := r.putConfig(ctx, ref, referrer.Config); err != nil {
+		if err := r.storeConfig(ctx, ref); err != nil {
 			return err
 		}
 		if err := r.putBlob(ctx, ref, referrer.Layer); err != nil {
@@ -43,16 +43,65 @@ func (r *run) attach(ctx context.Context, l *lookup) error {
 	return nil
 }
 
-// putConfig stores the config that all signatures in a repository share, once.
-func (r *run) putConfig(ctx context.Context, ref registry.Reference, config []byte) error {
-	if _, there := r.configs.Load(ref.Name()); there {
-		return nil
+// upload is the config that all signatures in a repository share, on its way.
+type upload struct {
+	done chan struct{}
+	err  error // set before done is closed
+}
+
+// config begins to store the config in ref's repository, unless that has been done
+// or has begun. An upload that failed is begun again.
+func (r *run) config(ctx context.Context, ref registry.Reference) *upload {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	u := r.configs[ref.Name()]
+	if u != nil && !u.failed() {
+		return u
 	}
-	if err := r.putBlob(ctx, ref, config); err != nil {
-		return err
+	u = &upload{done: make(chan struct{})}
+	r.configs[ref.Name()] = u
+	r.background.Go(func() {
+		u.err = r.putBlob(ctx, ref, []byte(signing.EmptyConfig))
+		close(u.done)
+	})
+	return u
+}
+
+func (u *upload) failed() bool {
+	select {
+	case <-u.done:
+		return u.err != nil
+	default:
+		return false
 	}
-	r.configs.Store(ref.Name(), true)
-	return nil
+}
+
+// storeConfigs begins to store the config for those that will get a bundle, and
+// returns what tells whether all of these uploads have been refused by now.
+func (r *run) storeConfigs(ctx context.Context, images []*lookup) (refused func() error) {
+	var uploads []*upload
+	for _, l := range images {
+		uploads = append(uploads, r.config(ctx, l.ref))
+	}
+	return func() error {
+		for _, u := range uploads {
+			if !u.failed() {
+				return nil
+			}
+		}
+		return uploads[0].err
+	}
+}
+
+// storeConfig waits for the config in ref's repository.
+func (r *run) storeConfig(ctx context.Context, ref registry.Reference) error {
+	u := r.config(ctx, ref)
+	select {
+	case <-u.done:
+		return u.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 func (r *run) putBlob(ctx context.Context, ref registry.Reference, data []byte) error {
@@ -72,7 +121,7 @@ func (r *run) legacy(ctx context.Context, l *lookup) error {
 		return err
 	}
 	if found == nil {
-		if found, err = sign(ctx, r, signing.FormatLegacy, claim, r.Signer.FinishLegacy); err != nil {
+		if found, err = sign(ctx, r, order{Claim: claim, format: signing.FormatLegacy}, r.Signer.FinishLegacy); err != nil {
 			return err
 		}
 		if err := r.appendLegacy(ctx, l.ref, found); err != nil {

@@ -158,23 +158,23 @@ func TestRun_attemptsAreTold(t *testing.T) {
 		image := l.push(withReferrers+"/org/a", "a")
 		l.Rekor.LoseAnswer(1)
 		l.Rekor.NotFound(1)
-		var got []string
+		got := map[string][]string{}
 		for _, a := range l.run(t.Context(), image).Attempts {
-			s := a.Stage
+			outcome := "ok"
 			if a.Err != nil {
-				s += " failed"
+				outcome = "failed"
 				if a.Wait <= 0 {
 					t.Errorf("%s %d: no wait after it", a.Stage, a.Number)
 				}
 			}
-			got = append(got, s)
+			got[a.Stage] = append(got[a.Stage], outcome)
 		}
-		want := []string{
-			"trust root", "identity", "image", "earlier signature", "certificate", "timestamp",
-			"log entry failed", "log entry", "log entry failed", "log entry", "attach", "attach", "attach",
+		want := map[string][]string{
+			"trust root": {"ok"}, "identity": {"ok"}, "image": {"ok"}, "earlier signature": {"ok"}, "certificate": {"ok"}, "timestamp": {"ok"},
+			"log entry": {"failed", "ok", "failed", "ok"}, "attach": {"ok", "ok", "ok"},
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("attempts (-want +got):\n%s", diff)
+			t.Errorf("attempts by stage (-want +got):\n%s", diff)
 		}
 	})
 }
@@ -194,6 +194,20 @@ func TestRun_budgetEndsRequest(t *testing.T) {
 		}
 		if !res.Passing() || !strings.Contains(res.Err.Error(), "certificate") || !strings.Contains(res.Err.Error(), "20s") {
 			t.Errorf("result %+v, want the stage and the budget", res)
+		}
+	})
+}
+
+// A login that may read and not write is found out before the log has an entry.
+func TestRun_refusedBeforeTheLog(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, 1)
+		image := l.push(withReferrers+"/org/a", "a")
+		l.registry.changes.Fail(-1, signingtest.Fault{Status: 403, Body: `{"errors":[{"code":"DENIED","message":"requested access to the resource is denied"}]}`})
+		l.TSA.Fail(1, signingtest.Fault{Status: 503}) // time enough for the registry's answer
+		if got := statuses(l.run(t.Context(), image)); got[0] != failed || l.Rekor.Entries() != 0 {
+			t.Errorf("%v, cost %+v; want a refusal and no log entry", got, l.counts())
 		}
 	})
 }

@@ -200,16 +200,21 @@ func TestRun_recursive(t *testing.T) {
 	})
 }
 
+// fifty pushes so many images.
+func (l *lab) fifty() (images []registry.Reference) {
+	for i := range 50 {
+		images = append(images, l.push(withReferrers+"/org/a", fmt.Sprint(i)))
+	}
+	return images
+}
+
 // Fifty images, and a log that is down for good: one of them asks, the others wait
 // for the outcome, and nobody hangs.
 func TestRun_manyImagesLogDown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, 1)
-		var images []registry.Reference
-		for i := range 50 {
-			images = append(images, l.push(withReferrers+"/org/a", fmt.Sprint(i)))
-		}
+		images := l.fifty()
 		l.Rekor.Create.Fail(-1, signingtest.Fault{Status: 503})
 		start := time.Now()
 		rep := l.run(t.Context(), images...)
@@ -241,10 +246,7 @@ func TestRun_manyImagesLogReturns(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, 1)
-		var images []registry.Reference
-		for i := range 50 {
-			images = append(images, l.push(withReferrers+"/org/a", fmt.Sprint(i)))
-		}
+		images := l.fifty()
 		l.Rekor.Create.Fail(-1, signingtest.Fault{Status: 503})
 		time.AfterFunc(20*time.Second, l.Rekor.Create.Heal)
 		start := time.Now()

@@ -34,13 +34,14 @@ type lookup struct {
 }
 
 // digest signs one digest in all its repositories. What is signed already
-// anywhere is not signed again: its bundle serves the others.
-func (r *run) digest(ctx context.Context, b *batch) {
+// anywhere is not signed again: its bundle serves the others. reading ends early
+// when there can be no session.
+func (r *run) digest(ctx, reading context.Context, b *batch) {
 	var images []*lookup
 	for _, img := range b.images {
 		l := &lookup{image: img}
-		if err := r.look(ctx, l); err != nil {
-			r.done(ctx, l, err)
+		if err := r.look(reading, l); err != nil {
+			r.done(ctx, l, r.reason(ctx, err))
 			continue
 		}
 		images = append(images, l)
@@ -87,8 +88,10 @@ func (r *run) shareBundle(ctx context.Context, digest string, images []*lookup) 
 	}
 	if bundle == nil {
 		var err error
-		claim := signing.Claim{Digest: digest, Annotations: r.Annotations}
-		if bundle, err = sign(ctx, r, signing.FormatBundle, claim, r.Signer.Finish); err != nil {
+		if bundle, err = sign(ctx, r, order{
+			Claim: signing.Claim{Digest: digest, Annotations: r.Annotations}, format: signing.FormatBundle,
+			refused: r.storeConfigs(ctx, images), // while the services are asked
+		}, r.Signer.Finish); err != nil {
 			return err
 		}
 	}
@@ -122,7 +125,7 @@ func (l *lookup) has(format signing.Format, v signing.Verified) {
 }
 
 // look makes sure that the image is there and, when a bundle is asked for, looks
-// for ours on it.
+// for ours on it. There is a session when it returns without an error.
 func (r *run) look(ctx context.Context, l *lookup) (err error) {
 	l.subject, err = late(ctx, r, r.atRegistry(stageResolve, l.ref), func(ctx context.Context) (registry.Descriptor, error) {
 		return r.describe(ctx, l.ref)
@@ -131,10 +134,24 @@ func (r *run) look(ctx context.Context, l *lookup) (err error) {
 		return missing(l.ref, err)
 	}
 	if !slices.Contains(r.Formats, signing.FormatBundle) {
+		return r.await(ctx)
+	}
+	// Of any type: some registries list the type of the config in place of the artifact's.
+	referrers, err := late(ctx, r, r.atRegistry(stageFind, l.ref), func(ctx context.Context) ([]registry.Descriptor, error) {
+		return r.Registry.Referrers(ctx, l.ref, "")
+	})
+	if err != nil {
+		return err
+	}
+	if err := r.await(ctx); err != nil {
+		return err
+	}
+	referrers = slices.DeleteFunc(referrers, func(d registry.Descriptor) bool { return !mayBeBundle(d) })
+	if len(referrers) == 0 {
 		return nil
 	}
 	l.bundle, err = late(ctx, r, r.atRegistry(stageFind, l.ref), func(ctx context.Context) (*signing.Bundle, error) {
-		return r.find(ctx, l.ref)
+		return r.find(ctx, l.ref, referrers[:min(len(referrers), maxReferrers)])
 	})
 	l.found = l.bundle != nil
 	return err
@@ -151,17 +168,12 @@ func (r *run) describe(ctx context.Context, ref registry.Reference) (registry.De
 	return m.Descriptor, err
 }
 
-// find returns the signature of this run's identity on ref, nil when there is none.
+// find returns the signature of this run's identity among the referrers of ref, nil
+// when there is none.
 // Signatures of others, broken ones and other artifacts do not count, nor does one
 // that lacks an annotation asked for.
-func (r *run) find(ctx context.Context, ref registry.Reference) (*signing.Bundle, error) {
-	// Of any type: some registries list the type of the config in place of the artifact's.
-	referrers, err := r.Registry.Referrers(ctx, ref, "")
-	if err != nil {
-		return nil, err
-	}
-	referrers = slices.DeleteFunc(referrers, func(d registry.Descriptor) bool { return !mayBeBundle(d) })
-	for _, d := range referrers[:min(len(referrers), maxReferrers)] {
+func (r *run) find(ctx context.Context, ref registry.Reference, referrers []registry.Descriptor) (*signing.Bundle, error) {
+	for _, d := range referrers {
 		b, err := r.read(ctx, ref, d)
 		if ctx.Err() != nil || retry.Transient(err) {
 			return nil, err

@@ -28,8 +28,17 @@ func (r *renewals) allowed(now time.Time) bool {
 	return r.inRow <= inRow
 }
 
+// order is a signature that is wanted.
+type order struct {
+	signing.Claim
+	format signing.Format
+	// refused says why the signature could not be stored, if that is known already:
+	// asked before the log is, for an entry stays.
+	refused func() error
+}
+
 // sign makes one signature and hands it to finish for verification.
-func sign[T any](ctx context.Context, r *run, format signing.Format, claim signing.Claim, finish func(*signing.Draft, *signing.Trust) (T, error)) (T, error) {
+func sign[T any](ctx context.Context, r *run, o order, finish func(*signing.Draft, *signing.Trust) (T, error)) (T, error) {
 	var over *signing.Certificate
 	var tries renewals
 	var none T
@@ -40,7 +49,7 @@ func sign[T any](ctx context.Context, r *run, format signing.Format, claim signi
 			return none, err
 		}
 		var draft *signing.Draft
-		if draft, err = r.draft(ctx, cert, format, claim); err == nil {
+		if draft, err = r.draft(ctx, cert, o); err == nil {
 			return finish(draft, r.trust)
 		}
 		switch {
@@ -50,26 +59,31 @@ func sign[T any](ctx context.Context, r *run, format signing.Format, claim signi
 		default:
 			return none, err
 		}
-		r.Logger.LogAttrs(ctx, slog.LevelInfo, "signing anew", slog.String("for", short(claim.Digest)), slog.String("reason", err.Error()))
+		r.Logger.LogAttrs(ctx, slog.LevelInfo, "signing anew", slog.String("for", short(o.Digest)), slog.String("reason", err.Error()))
 	}
 	return none, err
 }
 
 // draft goes through the stages from statement to log entry.
-func (r *run) draft(ctx context.Context, cert *signing.Certificate, format signing.Format, claim signing.Claim) (*signing.Draft, error) {
-	draft, err := r.Signer.Draft(ctx, cert, r.trust, format, claim)
+func (r *run) draft(ctx context.Context, cert *signing.Certificate, o order) (*signing.Draft, error) {
+	draft, err := r.Signer.Draft(ctx, cert, r.trust, o.format, o.Claim)
 	if err != nil {
 		return nil, err
 	}
 	for _, authority := range r.services.Timestamps {
-		err := r.call(ctx, r.step(string(signing.StageTimestamp), claim.Digest, authority), func(ctx context.Context) error {
+		err := r.call(ctx, r.step(string(signing.StageTimestamp), o.Digest, authority), func(ctx context.Context) error {
 			return r.Signer.Stamp(ctx, draft, authority)
 		})
 		if err != nil {
 			return nil, err
 		}
 	}
-	for _, log := range r.services.LogsFor(format) {
+	if o.refused != nil {
+		if err := o.refused(); err != nil {
+			return nil, err
+		}
+	}
+	for _, log := range r.services.LogsFor(o.format) {
 		if err := r.log(ctx, draft, log); err != nil {
 			return nil, err
 		}

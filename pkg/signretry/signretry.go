@@ -160,25 +160,33 @@ func Run(ctx context.Context, images []registry.Reference, opts Options) Report 
 	if len(opts.Formats) == 0 {
 		opts.Formats = []signing.Format{signing.FormatBundle}
 	}
-	r := &run{Options: opts, turn: make(chan struct{}, 1), circuits: map[string]*retry.Circuit{}}
-	targets := r.expand(ctx, images)
-	r.results = make([]Result, len(targets))
-	if err := r.prepare(ctx); err != nil {
-		for i, t := range targets {
-			r.finish(ctx, i, Result{Ref: t.ref, Status: Failed, Err: cmp.Or(t.err, err)})
+	r := &run{
+		Options: opts, turn: make(chan struct{}, 1), ready: make(chan struct{}),
+		circuits: map[string]*retry.Circuit{}, configs: map[string]*upload{},
+	}
+	defer r.background.Wait()
+	defer cancel() // ends what is still under way for images that failed
+	reading, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	// What all need is fetched while the registries are asked for the images.
+	r.background.Go(func() {
+		if r.unprepared = r.prepare(ctx); r.unprepared != nil {
+			stop(r.unprepared)
 		}
-		return r.report()
+		close(r.ready)
+	})
+	targets := r.expand(reading, images)
+	r.results = make([]Result, len(targets))
+	for i, t := range targets {
+		if t.err != nil {
+			r.finish(ctx, i, Result{Ref: t.ref, Status: Failed, Err: r.reason(ctx, t.err)})
+		}
 	}
 	var g errgroup.Group
 	g.SetLimit(cmp.Or(opts.Parallel, defaultParallel))
-	for i, t := range targets {
-		if t.err != nil {
-			r.finish(ctx, i, Result{Ref: t.ref, Status: Failed, Err: t.err})
-		}
-	}
 	for _, d := range group(targets) {
 		g.Go(func() error {
-			r.digest(ctx, d)
+			r.digest(ctx, reading, d)
 			return nil
 		})
 	}
@@ -192,10 +200,14 @@ type run struct {
 
 	session
 
-	turn     chan struct{} // held by who changes the session
-	configs  sync.Map      // repositories that have the signatures' config
-	mu       sync.Mutex    // guards what follows, OnResult and OnWait
+	turn       chan struct{} // held by who changes the session
+	ready      chan struct{} // closed when there is a session
+	unprepared error         // why there is none; set before ready is closed
+	background sync.WaitGroup
+
+	mu       sync.Mutex // guards what follows, OnResult and OnWait
 	circuits map[string]*retry.Circuit
+	configs  map[string]*upload // by repository
 	results  []Result
 	attempts []Attempt
 }
