@@ -6,6 +6,9 @@
 #   DOCKERHUB_REGISTRY, GHCR_REGISTRY          default: docker.io, ghcr.io
 #   DOCKERHUB_USERNAME, DOCKERHUB_TOKEN        no token: no login
 #   GHCR_USERNAME, GHCR_TOKEN                  likewise
+#
+# Output, in $GITHUB_OUTPUT: logins, the registries that it has logged in to. On a
+# machine that stays, docker logout them, and no other.
 set -euo pipefail
 
 die() {
@@ -14,6 +17,7 @@ die() {
   exit 2
 }
 
+logins=''
 login() {
   local enabled=${!1:-true} registry=$2 username=$3 token=$4
   [[ $enabled == true || $enabled == false ]] || die "$(printf '%s is %q: write true, false or nothing' "$1" "$enabled")"
@@ -25,6 +29,8 @@ login() {
   fi
   [[ -n $username && $username != -* ]] || die "$(printf 'the username for %s is %q' "$registry" "$username")"
   printf '%s' "$token" | docker login --username "$username" --password-stdin "$registry"
+  logins+=${logins:+ }$registry
+  printf 'logins=%s\n' "$logins" >>"${GITHUB_OUTPUT:-/dev/null}"
 }
 
 login ENABLE_DOCKERHUB "${DOCKERHUB_REGISTRY:-docker.io}" "${DOCKERHUB_USERNAME:-}" "${DOCKERHUB_TOKEN:-}"

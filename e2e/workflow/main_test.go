@@ -141,7 +141,7 @@ const dockerShim = `#!/bin/sh
 case $1 in
 buildx) shift; exec buildx "$@" ;;
 login) cat >/dev/null; echo "$*" >>"$DOCKER_CONFIG/logins" ;;
-logout) ;;
+logout) echo "$*" >>"$DOCKER_CONFIG/logins" ;;
 *) echo "docker: no $1 here" >&2; exit 125 ;;
 esac
 `

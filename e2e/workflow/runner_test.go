@@ -23,8 +23,8 @@ import (
 // runs numbers the workflow runs of all tests.
 var runs atomic.Int64
 
-// release of a team: a repository whose workflow calls publish-image.yml, its own
-// namespace in both registries, and gateways to the Sigstore servers.
+// team is who releases: a repository whose workflow calls publish-image.yml, a
+// namespace of its own in both registries, and gateways to the Sigstore servers.
 type team struct {
 	*stack.Grant
 	name               string // of its namespace

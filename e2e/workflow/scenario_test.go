@@ -42,7 +42,7 @@ func TestFirstRun(t *testing.T) {
 		}
 	}
 	logins, err := os.ReadFile(filepath.Join(e2e.docker, "logins"))
-	if !strings.Contains(string(logins), "login --username me --password-stdin "+r.hub.host) || !strings.Contains(string(logins), "--password-stdin "+r.ghcr.host) {
+	if !strings.Contains(string(logins), "login --username me --password-stdin "+r.hub.host) || !strings.Contains(string(logins), "--password-stdin "+r.ghcr.host) || !strings.Contains(string(logins), "logout "+r.hub.host) {
 		t.Errorf("logins: %v\n%s", err, logins)
 	}
 	tag, err := os.ReadFile(filepath.Join(r.artifacts, "gitops-tags-0", "app.tag"))
