@@ -1,12 +1,17 @@
-# The project's commands; "make" alone lists them. They need Go and nothing
-# else (lint and e2e fetch and build their pinned tools into the user's cache),
-# but for e2e, faults and bench, which also need PostgreSQL.
+# The project's commands; "make" alone lists them. demo, test and build need Go and
+# nothing else; lint and e2e fetch and build their pinned tools into the user's cache.
+# lint needs shellcheck and npm; e2e PostgreSQL, runc, git and curl, and root for the
+# workflow; faults and bench PostgreSQL.
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pushguard
 
 GOLANGCI_VERSION := v2.15.0
 GOLANGCI_DIR := $(CACHE)/golangci-lint-$(GOLANGCI_VERSION)-$(shell go env GOVERSION)
 GOLANGCI := $(GOLANGCI_DIR)/golangci-lint
+
+# actionlint and shfmt, as their own module pins them.
+LINTERS := $(CACHE)/lint-tools-$(shell cksum <scripts/lintworkflows/tools/go.mod | tr ' ' -)-$(shell go env GOVERSION)
+SCRIPTS := .ci/run scripts/*.sh scripts/lintworkflows/*.sh
 
 # The race detector needs a C compiler on most systems: Go says whether it found one.
 RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race,$(warning no C compiler: tests run without the race detector))
@@ -34,8 +39,8 @@ test: ## Run the tests, with the race detector; regcleanup's 100,000 histories w
 	go test -run '^TestHistories$$' ./pkg/cleanup
 
 .PHONY: e2e
-e2e: ## Run the commands against real registries and a real Sigstore; cosign judges
-	cd e2e && go test -count=1 -timeout 60m -parallel 6 -v
+e2e: ## Run the commands, and the workflow, on real registries and a real Sigstore
+	cd e2e && go test -p 1 -count=1 -timeout 60m -parallel 6 -v ./...
 
 .PHONY: faults
 faults: ## Break the real servers under signretry and both cosigns; writes docs/faults-real.md
@@ -48,7 +53,7 @@ bench: ## Run the benchmarks; tagcheck beside its peers, signretry beside cosign
 	cd e2e && go test -run '^$$' -bench . -timeout 60m -v
 
 .PHONY: lint
-lint: $(GOLANGCI) ## Check both modules: gofmt, vet, fix, tidy, golangci-lint
+lint: lint-shell $(GOLANGCI) ## Check both modules, scripts and workflows
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
 	go vet ./...
 	go fix -diff ./...
@@ -59,10 +64,27 @@ lint: $(GOLANGCI) ## Check both modules: gofmt, vet, fix, tidy, golangci-lint
 	cd e2e && go mod tidy -diff
 	cd e2e && $(GOLANGCI) run --config ../.golangci.yml
 
+# GitHub's parser checks itself with a file that GitHub refuses. zizmor runs in the
+# GitHub workflow only.
+.PHONY: lint-shell
+lint-shell: $(LINTERS)
+	shellcheck $(SCRIPTS)
+	$(LINTERS)/shfmt -d -i 2 $(SCRIPTS)
+	$(LINTERS)/actionlint
+	scripts/lintworkflows/run.sh $(wildcard .github/workflows/*.yml e2e/workflow/testdata/actions/*/action.yml)
+	! scripts/lintworkflows/run.sh scripts/lintworkflows/testdata/refused.yml >/dev/null
+	go run ./scripts/lintbooleans .github e2e/workflow/testdata
+
 .PHONY: fmt
-fmt: $(GOLANGCI) ## Format both modules
+fmt: $(GOLANGCI) $(LINTERS) ## Format both modules and the scripts
+	$(LINTERS)/shfmt -w -i 2 $(SCRIPTS)
 	go fix ./... && $(GOLANGCI) fmt
 	cd e2e && go fix ./... && $(GOLANGCI) fmt --config ../.golangci.yml
+
+$(LINTERS):
+	mkdir -p $(CACHE)
+	tmp=$$(mktemp -d $(CACHE)/building-XXXXXX) && \
+	go build -C scripts/lintworkflows/tools -o $$tmp/ tool && mv $$tmp $@
 
 $(GOLANGCI):
 	mkdir -p $(CACHE)

@@ -96,6 +96,7 @@ func run(ctx context.Context, env *command.Env, common *command.Common, o *optio
 	if ctx.Err() != nil {
 		return context.Cause(ctx) // nothing is certain of tags that were not asked for
 	}
+	remember(rec, tags)
 	result := tagcheck.Judge(tags, tagcheck.Mode(o.onExisting), tagcheck.Mode(o.onUnknown))
 	if rec != nil {
 		note(rec, tags)
@@ -167,6 +168,19 @@ func note(rec *record.Record, tags []tagcheck.Tag) {
 			continue
 		}
 		entry.Now = seen
+	}
+}
+
+// remember tells the tags what the record, if there is one, knows of them: an
+// earlier look of this run, perhaps of its first attempt.
+func remember(rec *record.Record, tags []tagcheck.Tag) {
+	if rec == nil {
+		return
+	}
+	for i := range tags {
+		if entry := rec.Tag(tags[i].Ref.String()); entry != nil && entry.Before != nil {
+			tags[i].Before = tagcheck.Before{State: tagcheck.State(entry.Before.State), Digest: entry.Before.Digest}
+		}
 	}
 }
 

@@ -70,6 +70,13 @@ func (g *Gateway) Break(faults ...Fault) {
 	g.faults = append(g.faults, faults...)
 }
 
+// Heal drops the faults that are still queued.
+func (g *Gateway) Heal() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.faults = nil
+}
+
 // Delay holds every request back for d from now on, as a distance would.
 func (g *Gateway) Delay(d time.Duration) {
 	g.mu.Lock()

@@ -36,6 +36,14 @@ type Tag struct {
 	Err       error     // when unknown: what happened, with a hint
 	CheckedAt time.Time // UTC
 	Immutable Immutable
+	Before    Before // from the run's record
+}
+
+// Before is what a tag was before the run, when this is not the run's first look;
+// else it is zero.
+type Before struct {
+	State  State
+	Digest string
 }
 
 // Header asks a registry what a reference names. [registry.Client] is one.

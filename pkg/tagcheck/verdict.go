@@ -50,7 +50,9 @@ type Result struct {
 	Outcome     Outcome
 	ShouldBuild bool
 	Existing    []registry.Reference // present, moving ones aside
-	Missing     []registry.Reference // absent while others are present
+	// Missing are absent while others are present; with Skip, also the moving tags
+	// that this run was to move and has not.
+	Missing []registry.Reference
 	// CopyFrom says for each of Missing which manifest completes it without a new
 	// build; a zero Reference where nothing proves that one belongs there.
 	CopyFrom []registry.Reference
@@ -102,6 +104,10 @@ func Judge(tags []Tag, onExisting, onUnknown Mode) Result {
 	}
 	r.Outcome = r.outcome(onExisting, onUnknown, unknown)
 	r.ShouldBuild = r.Outcome == GoOn && (len(r.Existing) == 0 || onExisting == Warn)
+	if onExisting == Skip && r.Outcome == GoOn {
+		missing, copyFrom := behind(tags)
+		r.Missing, r.CopyFrom = append(r.Missing, missing...), append(r.CopyFrom, copyFrom...)
+	}
 	return r
 }
 
