@@ -18,7 +18,7 @@ func TestTimeline(t *testing.T) {
 	t.Parallel()
 	const digest = "sha256:206ca9c963ed47f880e87af3d4d7d9894745b5de2e87a733ab118b1dad0eaa56"
 	start := time.UnixMilli(1795536000000)
-	at := func(d time.Duration) time.Time { return start.Add(d) }
+	at := start.Add
 	failed := errors.New("```\n::error::no server's words in the chart")
 	attempts := []signretry.Attempt{
 		{Stage: "identity", Subject: "all images", Number: 1, Start: at(0), Took: 200 * time.Microsecond},
