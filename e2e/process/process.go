@@ -18,6 +18,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -208,15 +210,30 @@ func Run(ctx context.Context, c Command, stdin io.Reader) (Result, error) {
 	return res, nil
 }
 
-// FreePort is a TCP port of the loopback interface that nothing listens on now.
+// Ports that servers are given: below those that the kernel hands out by itself
+// (net.ipv4.ip_local_port_range), so that no listener on port 0 and no connection
+// takes one between the look and the server's own listen.
+const (
+	firstPort = 20000
+	portCount = 12000
+)
+
+var nextPort atomic.Uint32
+
+// FreePort is a TCP port of the loopback interface that nothing listens on now. No
+// port is given twice, unless all have been; two processes begin at different ones.
 func FreePort(ctx context.Context) (int, error) {
 	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
+	var last error
+	for range portCount {
+		port := firstPort + (os.Getpid()*101+int(nextPort.Add(1)))%portCount
+		l, err := lc.Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err == nil {
+			return port, l.Close()
+		}
+		last = err
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return 0, fmt.Errorf("find a free port: %w", last)
 }
 
 // AwaitPortFree waits until addr can be listened on: for servers whose port is

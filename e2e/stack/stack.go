@@ -52,7 +52,7 @@ type Log struct {
 // used beside them.
 type Tools struct {
 	Servers  string // the servers and cosign 3
-	Cosign2  string // cosign 2
+	Cosign2  string // cosign 2; "" where it is not used
 	Trillian string // Trillian's source
 }
 
