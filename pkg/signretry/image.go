@@ -41,7 +41,7 @@ func (r *run) digest(ctx, reading context.Context, b *batch) {
 	for _, img := range b.images {
 		l := &lookup{image: img}
 		if err := r.look(reading, l); err != nil {
-			r.done(ctx, l, r.reason(ctx, err))
+			r.done(ctx, l, r.reason(err))
 			continue
 		}
 		images = append(images, l)
@@ -134,7 +134,7 @@ func (r *run) look(ctx context.Context, l *lookup) (err error) {
 		return missing(l.ref, err)
 	}
 	if !slices.Contains(r.Formats, signing.FormatBundle) {
-		return r.await(ctx)
+		return r.await()
 	}
 	// Of any type: some registries list the type of the config in place of the artifact's.
 	referrers, err := late(ctx, r, r.atRegistry(stageFind, l.ref), func(ctx context.Context) ([]registry.Descriptor, error) {
@@ -143,7 +143,7 @@ func (r *run) look(ctx context.Context, l *lookup) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := r.await(ctx); err != nil {
+	if err := r.await(); err != nil {
 		return err
 	}
 	referrers = slices.DeleteFunc(referrers, func(d registry.Descriptor) bool { return !mayBeBundle(d) })

@@ -4,6 +4,7 @@
 package signretry
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -49,24 +50,16 @@ func (r *run) prepare(ctx context.Context) error {
 	return err
 }
 
-// await waits for the session. The error says why there is none.
-func (r *run) await(ctx context.Context) error {
-	select {
-	case <-r.ready:
-		return r.unprepared
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+// await waits for the session, which ends at the latest with the run. The error says
+// why there is none.
+func (r *run) await() error {
+	<-r.ready
+	return r.unprepared
 }
 
 // reason is what to report of an image that could not be read: that there is no
 // session, if so, for then nothing could have been done with it.
-func (r *run) reason(ctx context.Context, err error) error {
-	if unprepared := r.await(ctx); unprepared != nil && ctx.Err() == nil {
-		return unprepared
-	}
-	return err
-}
+func (r *run) reason(err error) error { return cmp.Or(r.await(), err) }
 
 func (r *run) renewToken(ctx context.Context) (err error) {
 	r.token, err = do(ctx, r, r.step(string(signing.StageIdentity), allImages, "identity tokens"), func(ctx context.Context) (signing.Token, error) {

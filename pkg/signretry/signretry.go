@@ -164,8 +164,6 @@ func Run(ctx context.Context, images []registry.Reference, opts Options) Report 
 		Options: opts, turn: make(chan struct{}, 1), ready: make(chan struct{}),
 		circuits: map[string]*retry.Circuit{}, configs: map[string]*upload{},
 	}
-	defer r.background.Wait()
-	defer cancel() // ends what is still under way for images that failed
 	reading, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	// What all need is fetched while the registries are asked for the images.
@@ -179,7 +177,7 @@ func Run(ctx context.Context, images []registry.Reference, opts Options) Report 
 	r.results = make([]Result, len(targets))
 	for i, t := range targets {
 		if t.err != nil {
-			r.finish(ctx, i, Result{Ref: t.ref, Status: Failed, Err: r.reason(ctx, t.err)})
+			r.finish(ctx, i, Result{Ref: t.ref, Status: Failed, Err: r.reason(t.err)})
 		}
 	}
 	var g errgroup.Group
@@ -191,6 +189,8 @@ func Run(ctx context.Context, images []registry.Reference, opts Options) Report 
 		})
 	}
 	_ = g.Wait()
+	cancel() // ends what is still under way for images that failed
+	r.background.Wait()
 	return r.report()
 }
 
