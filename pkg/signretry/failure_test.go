@@ -27,6 +27,13 @@ func TestRun_permanent(t *testing.T) {
 	}{
 		"no permission": {func(l *lab) { l.opts.Token = signing.ActionsToken("", "") }, "may not ask for an identity token", `add "permissions: id-token: write" to the job`},
 		"bad token":     {func(l *lab) { l.opts.Token = signing.StaticToken("x") }, "not a JWT", "whole token"},
+		"bad token, and no trust root to be had": {
+			func(l *lab) {
+				l.useTUF()
+				l.TUF.Fail(-1, signingtest.Fault{Status: 503})
+				l.opts.Token = signing.StaticToken("x")
+			}, "not a JWT", "whole token",
+		},
 		"Fulcio refuses": {
 			func(l *lab) {
 				l.Fulcio.Fail(-1, signingtest.Fault{Status: 400, Body: `{"code":3,"message":"issuer\nunknown"}`})

@@ -10,6 +10,8 @@ import (
 	"log/slog"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/LerianStudio/pushguard/pkg/signing"
 )
 
@@ -25,8 +27,23 @@ type session struct {
 	cert  *signing.Certificate
 }
 
-// prepare gets what every image needs: trust root, services, and an identity to compare with.
-func (r *run) prepare(ctx context.Context) error {
+// prepare gets what every image needs: trust root, services, and an identity to
+// compare with. They are asked for at once: a mistake with one is told without
+// waiting for the other.
+func (r *run) prepare(ctx context.Context) (err error) {
+	if r.key, err = signing.NewKey(); err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return r.load(ctx) })
+	g.Go(func() error { return r.renewToken(ctx) })
+	err = g.Wait()
+	r.identity = r.token.Identity
+	return err
+}
+
+// load gets trust root and services.
+func (r *run) load(ctx context.Context) error {
 	type loaded struct {
 		services signing.Services
 		trust    *signing.Trust
@@ -39,15 +56,7 @@ func (r *run) prepare(ctx context.Context) error {
 		return err
 	}
 	r.services, r.trust = l.services, l.trust
-	if err := r.services.Supports(r.Formats); err != nil {
-		return err
-	}
-	if r.key, err = signing.NewKey(); err != nil {
-		return err
-	}
-	err = r.renewToken(ctx)
-	r.identity = r.token.Identity
-	return err
+	return r.services.Supports(r.Formats)
 }
 
 // await waits for the session, which ends at the latest with the run. The error says
