@@ -15,6 +15,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/LerianStudio/pushguard/e2e/stack"
 )
 
 // newImage makes a small image for two platforms, different from any other.
@@ -76,19 +78,11 @@ func exists(t *testing.T, ref string) bool {
 // referrers counts what hangs on image (REPOSITORY@DIGEST), by API or by tag.
 func referrers(t *testing.T, image string) int {
 	t.Helper()
-	digest, err := name.NewDigest(image)
+	n, err := stack.Referrers(t.Context(), image)
 	if err != nil {
 		t.Fatal(err)
 	}
-	index, err := remote.Referrers(digest, remote.WithContext(t.Context()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	manifest, err := index.IndexManifest()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(manifest.Manifests)
+	return n
 }
 
 // hang attaches a copy of from's signature to the image to.

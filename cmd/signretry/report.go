@@ -47,7 +47,7 @@ func (a *app) tell(ctx context.Context, env *command.Env, report signretry.Repor
 		env.Log.LogAttrs(ctx, slog.LevelWarn, "not signed, going on (--on-failure=warn)", slog.String("reason", failure.Error()))
 		for _, next := range []string{hint(errors.Join(failure.reasons...)), later} {
 			if next != "" && !a.tool.Common.Quiet {
-				_, _ = fmt.Fprintf(env.Err, "%s: hint: %s\n", env.Name, actions.Plain(next))
+				env.Hint(next)
 			}
 		}
 		return env.Workflow.Annotate(env.Err, actions.Warning, "not signed", failure.Error())

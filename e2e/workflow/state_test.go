@@ -12,8 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/LerianStudio/pushguard/e2e/stack"
 )
 
 // tags is what both registries name: GHCR's, then Docker Hub's, of the version and
@@ -87,19 +86,11 @@ func (r *team) wantCounts(t *testing.T, certificates, entries int) {
 // signatures counts what hangs on image, by API or by tag.
 func signatures(t *testing.T, image string) int {
 	t.Helper()
-	digest, err := name.NewDigest(image)
+	n, err := stack.Referrers(t.Context(), image)
 	if err != nil {
 		t.Fatal(err)
 	}
-	index, err := remote.Referrers(digest, remote.WithContext(t.Context()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	manifest, err := index.IndexManifest()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(manifest.Manifests)
+	return n
 }
 
 // want checks how the attempt ended and what its log holds; a text that begins

@@ -34,11 +34,9 @@ func NewCircuit(isOutage func(error) bool) *Circuit {
 	return &Circuit{isOutage: isOutage, changed: make(chan struct{})}
 }
 
-// pass is the right to try once.
-type pass struct {
-	failures int  // the circuit's when the try began
-	lone     bool // the circuit is open: nobody else tries
-}
+// pass is the right to try once: how many tries in a row had failed when it was
+// given, so that tries which were under way at the same time count once.
+type pass int
 
 // turn is what a caller waits for that may not try yet.
 type turn struct {
@@ -50,7 +48,7 @@ type turn struct {
 // caller gave up on the service, or says that ctx ended.
 func (c *Circuit) enter(ctx context.Context) (pass, error) {
 	if c == nil {
-		return pass{}, nil
+		return 0, nil
 	}
 	for {
 		p, wait, err := c.try(ctx)
@@ -70,22 +68,21 @@ func (c *Circuit) try(ctx context.Context) (p pass, wait *turn, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.gaveUp != nil {
-		return pass{}, nil, c.gaveUp
+		return 0, nil, c.gaveUp
 	}
 	if ctx.Err() != nil {
-		return pass{}, nil, c.ended(ctx)
+		return 0, nil, c.ended(ctx)
 	}
 	pause := time.Until(c.next)
 	if c.failures == 0 || !c.trying && pause <= 0 {
-		p = pass{failures: c.failures, lone: c.failures > 0}
-		c.trying = p.lone
-		return p, nil, nil
+		c.trying = c.failures > 0 // then nobody else tries
+		return pass(c.failures), nil, nil
 	}
 	wait = &turn{changed: c.changed}
 	if !c.trying {
 		wait.due = time.After(pause)
 	}
-	return pass{}, wait, nil
+	return 0, wait, nil
 }
 
 // ended is why a caller stops waiting when ctx has ended: the outage it waited for, if any.
@@ -112,7 +109,7 @@ func (c *Circuit) met(p pass, err error) int {
 	if c.failures == 0 {
 		c.since = time.Now()
 	}
-	if c.failures == p.failures {
+	if c.failures == int(p) {
 		c.failures++
 		// Until the caller has said when to go on, in wait: nobody tries.
 		c.trying = true
@@ -129,7 +126,7 @@ func (c *Circuit) wait(p pass, delay time.Duration, gaveUp *GaveUpError) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.failures == p.failures+1 {
+	if c.failures == int(p)+1 {
 		c.trying = false
 		c.next = time.Now().Add(delay)
 	}

@@ -26,8 +26,18 @@ const signingConfigTarget = "signing_config.v0.2.json"
 // fetchTUF gets trust root and signing config from a TUF repository. When it
 // cannot be reached, the copy of the last run serves, with a warning of its age.
 func (c *Client) fetchTUF(ctx context.Context, src Source) (*Trust, []byte, error) {
+	var anchor []byte
+	if src.TUFRoot != "" {
+		var err error
+		if anchor, err = os.ReadFile(src.TUFRoot); err != nil {
+			return nil, nil, configError(fmt.Sprintf("read TUF root: %v", err), "")
+		}
+	}
 	repository := func() *tuf.Options {
 		o := tuf.DefaultOptions()
+		if anchor != nil {
+			o.WithRoot(anchor)
+		}
 		if src.TUFURL != "" {
 			o.WithRepositoryBaseURL(strings.TrimRight(src.TUFURL, "/"))
 		}
@@ -37,14 +47,6 @@ func (c *Client) fetchTUF(ctx context.Context, src Source) (*Trust, []byte, erro
 		return o
 	}
 	opts := repository()
-	var anchor []byte
-	if src.TUFRoot != "" {
-		var err error
-		if anchor, err = os.ReadFile(src.TUFRoot); err != nil {
-			return nil, nil, configError(fmt.Sprintf("read TUF root: %v", err), "")
-		}
-		opts.WithRoot(anchor)
-	}
 	// A signing config given by hand, or by URLs, is not looked for.
 	wantConfig := src.SigningConfig == "" && src.FulcioURL == ""
 	trust, config, err := readTUF(opts.WithFetcher(c.fetcher(ctx)).WithCacheValidity(1), wantConfig)
@@ -57,9 +59,6 @@ func (c *Client) fetchTUF(ctx context.Context, src Source) (*Trust, []byte, erro
 	stamp := filepath.Join(opts.CachePath, tuf.URLToPath(opts.RepositoryBaseURL), "timestamp.json")
 	if info, statErr := os.Stat(stamp); statErr == nil {
 		offline := repository().WithFetcher(noFetcher{}).WithForceCache()
-		if anchor != nil {
-			offline.WithRoot(anchor)
-		}
 		if trust, config, cacheErr := readTUF(offline, wantConfig); cacheErr == nil {
 			c.log.LogAttrs(ctx, slog.LevelWarn, "the trust root cannot be refreshed, the cached one is used",
 				slog.String("from", redactURL(opts.RepositoryBaseURL)),
