@@ -1,7 +1,7 @@
 // Copyright 2026 The pushguard Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package registry_test
+package host_test
 
 import (
 	"errors"
@@ -15,30 +15,41 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/LerianStudio/pushguard/pkg/registry"
+	"github.com/LerianStudio/pushguard/pkg/registry/host"
 	"github.com/LerianStudio/pushguard/pkg/registry/registrytest"
 	"github.com/LerianStudio/pushguard/pkg/registry/registrytest/apitest"
 )
 
 // github is a client of g's packages; every request and answer is held to GitHub's
 // own description.
-func github(t *testing.T, g *registrytest.GHCR, token string) *registry.Packages {
+func github(t *testing.T, g *registrytest.GHCR, token string) *host.Packages {
 	t.Helper()
 	api, err := apitest.GitHub()
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := registry.New(t.Context(), registry.Options{Transport: registrytest.InProcess{
+	r, err := host.Open(t.Context(), registry.Options{Transport: registrytest.InProcess{
 		"api.github.com": g.Front(api.Handler(g.API(), func(err error) { t.Error(err) })),
 		"ghcr.io":        g.Registry,
-	}})
+	}}, variables("GITHUB_TOKEN", token))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := registry.NewPackages(c, registry.PackagesOptions{Token: token})
-	if err != nil {
-		t.Fatal(err)
+	p, ok := r.Of(ghcrRef(t, "org/app")).(*host.Packages)
+	if !ok {
+		t.Fatal("ghcr.io is not GitHub's")
 	}
 	return p
+}
+
+// variables is an environment with one variable.
+func variables(name, value string) func(string) string {
+	return func(asked string) string {
+		if asked == name {
+			return value
+		}
+		return ""
+	}
 }
 
 func ghcrRef(t *testing.T, name string) registry.Reference {
@@ -70,7 +81,7 @@ func TestPackages_owners(t *testing.T) {
 			if err := p.Visible(t.Context(), ref); err != nil {
 				t.Errorf("Visible = %v", err)
 			}
-			want := registry.PackageVersion{ID: 1, Digest: digest, Tags: []string{"1"}, Path: test.want}
+			want := host.Version{ID: 1, Digest: digest, Tags: []string{"1"}, Restore: "gh api -X POST " + test.want + "/restore"}
 			for got, err := range p.Versions(t.Context(), ref) {
 				if diff := cmp.Diff(want, got); err != nil || diff != "" {
 					t.Errorf("Versions = %v (-want +got):\n%s", err, diff)
@@ -131,7 +142,7 @@ func TestPackages_failures(t *testing.T) {
 		wait  bool
 	}{
 		"no token":               {"", func(*registrytest.GHCR, string) {}, registry.KindAuth, "nothing was asked of api.github.com (there is no token)", "delete:packages", false},
-		"a wrong token":          {"ghp_y", func(*registrytest.GHCR, string) {}, registry.KindAuth, "401 Unauthorized (Bad credentials)", "delete:packages", false},
+		"a wrong token":          {"ghp_y", func(*registrytest.GHCR, string) {}, registry.KindAuth, "401 Unauthorized (Bad credentials)", "the token is wrong or has expired", false},
 		"no admin":               {"ghs_x", func(g *registrytest.GHCR, _ string) { g.Readers = []string{"ghs_x"} }, registry.KindNotFound, "404 Not Found (Package version not found.)", "", false},
 		"not visible":            {"ghs_x", func(g *registrytest.GHCR, _ string) { g.Blind = []string{"ghs_x"} }, registry.KindNotFound, "404 Not Found (Package not found.)", "", false},
 		"the last tagged":        {"ghs_x", func(g *registrytest.GHCR, _ string) { g.Registry.Tag("org/app", "old", "") }, registry.KindReferenced, "You cannot delete the last tagged version of a package.", "", false},
@@ -189,15 +200,11 @@ func TestPackages_deleteAndRestore(t *testing.T) {
 }
 
 // A token is not sent where anybody can read it.
-func TestNewPackages_plainHTTP(t *testing.T) {
+func TestOpen_plainHTTP(t *testing.T) {
 	t.Parallel()
-	c, err := registry.New(t.Context(), registry.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for url, want := range map[string]bool{"": true, "https://github.example.com/api/v3": true, "http://127.0.0.1:1": true, "http://github.example.com": false, "x": false} {
-		if _, err := registry.NewPackages(c, registry.PackagesOptions{URL: url}); (err == nil) != want {
-			t.Errorf("NewPackages(%q) = %v", url, err)
+		if _, err := host.Open(t.Context(), registry.Options{}, variables("GITHUB_API_URL", url)); (err == nil) != want {
+			t.Errorf("Open with GITHUB_API_URL=%q: %v", url, err)
 		}
 	}
 }

@@ -1,7 +1,7 @@
 // Copyright 2026 The pushguard Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package registry_test
+package host_test
 
 import (
 	"context"
@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/LerianStudio/pushguard/pkg/registry"
+	"github.com/LerianStudio/pushguard/pkg/registry/host"
 	"github.com/LerianStudio/pushguard/pkg/registry/registrytest"
 	"github.com/LerianStudio/pushguard/pkg/registry/registrytest/apitest"
 )
@@ -40,39 +41,71 @@ func login(t *testing.T, credentials string) {
 
 // hub connects a client to d; the descriptions of Docker's two APIs judge all that
 // goes over the line.
-func hub(t *testing.T, d *registrytest.DockerHub, credentials string) (*registry.Client, *registrytest.Internet) {
+func hub(t *testing.T, d *registrytest.DockerHub, credentials string) (*host.Hub, *registrytest.Internet) {
 	t.Helper()
 	login(t, credentials)
 	hosts := d.Hosts()
-	for host, description := range map[string]func() (*apitest.API, error){
+	for name, description := range map[string]func() (*apitest.API, error){
 		"hub.docker.com": apitest.DockerHub, "registry-1.docker.io": apitest.DockerHubRegistry,
 	} {
 		api, err := description()
 		if err != nil {
 			t.Fatal(err)
 		}
-		hosts[host] = api.Handler(hosts[host], func(err error) { t.Errorf("%s: %v", host, err) })
+		hosts[name] = api.Handler(hosts[name], func(err error) { t.Errorf("%s: %v", name, err) })
 	}
 	net, err := registrytest.NewInternet(hosts)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(net.Close)
-	c, err := registry.New(t.Context(), registry.Options{Timeout: 2 * time.Second, Transport: net.Transport()})
+	return hubOf(t, open(t, net.Transport())), net
+}
+
+// open returns a client without variables.
+func open(t *testing.T, transport http.RoundTripper) *host.Registries {
+	t.Helper()
+	r, err := host.Open(t.Context(), registry.Options{Timeout: 2 * time.Second, Transport: transport}, func(string) string { return "" })
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c, net
+	return r
+}
+
+func hubOf(t *testing.T, r *host.Registries) *host.Hub {
+	t.Helper()
+	h, ok := r.Of(parse(t, "docker.io/org/app:1")).(*host.Hub)
+	if !ok {
+		t.Fatal("docker.io is not Docker Hub")
+	}
+	return h
+}
+
+// verdict is what a test expects of an *registry.Error.
+type verdict struct {
+	Kind      registry.Kind
+	Status    int
+	Message   string
+	Wait      time.Duration
+	Transient bool
+}
+
+func verdictOf(err error) verdict {
+	e, ok := err.(*registry.Error) //nolint:errorlint // it is never wrapped here
+	if !ok {
+		return verdict{Message: fmt.Sprint(err)}
+	}
+	return verdict{e.Kind, e.Status, e.Message, e.Wait, e.Transient()}
 }
 
 func image(t *testing.T, r *registrytest.Registry, repository, tag string) string {
 	t.Helper()
-	host, stop, err := r.Start()
+	address, stop, err := r.Start()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer stop()
-	digest, err := registrytest.Push(t.Context(), host, repository, tag, repository)
+	digest, err := registrytest.Push(t.Context(), address, repository, tag, repository)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,18 +129,18 @@ func TestHub_repository(t *testing.T) {
 	d.Set("org/public", registrytest.HubRepository{})
 	c, net := hub(t, d, "bot:pat")
 	for range 3 {
-		got, err := c.Hub().Repository(t.Context(), parse(t, "org/app:1"))
+		got, err := c.Repository(t.Context(), parse(t, "org/app:1"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := registry.HubRepository{Private: true}
+		want := host.HubRepository{Private: true}
 		want.Permissions.Read, want.Permissions.Write = true, true
 		want.ImmutableTags.Enabled, want.ImmutableTags.Rules = true, []string{`^v?[0-9]+\.`}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("Repository (-want +got):\n%s", diff)
 		}
 	}
-	if _, err := c.Hub().Repository(t.Context(), parse(t, "org/none:1")); verdictOf(err).Kind != registry.KindNotFound {
+	if _, err := c.Repository(t.Context(), parse(t, "org/none:1")); verdictOf(err).Kind != registry.KindNotFound {
 		t.Errorf("Repository of none: %v", err)
 	}
 	const get = "GET hub.docker.com/v2/namespaces/org/repositories/"
@@ -117,10 +150,10 @@ func TestHub_repository(t *testing.T) {
 	}
 
 	c, _ = hub(t, d, "")
-	if got, err := c.Hub().Repository(t.Context(), parse(t, "org/public:1")); err != nil || !got.Anonymous || got.Permissions.Write {
+	if got, err := c.Repository(t.Context(), parse(t, "org/public:1")); err != nil || !got.Anonymous || got.Permissions.Write {
 		t.Errorf("Repository, anonymous = %+v, %v", got, err)
 	}
-	if _, err := c.Hub().Repository(t.Context(), parse(t, "org/app:1")); verdictOf(err).Kind != registry.KindNotFound {
+	if _, err := c.Repository(t.Context(), parse(t, "org/app:1")); verdictOf(err).Kind != registry.KindNotFound {
 		t.Errorf("Repository of a private one, anonymous: %v", err)
 	}
 }
@@ -134,7 +167,7 @@ func TestHub_loginOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for range 10 {
 		all.Go(func() {
-			if err := c.Hub().DeleteTag(t.Context(), parse(t, "org/app:1")); verdictOf(err).Kind != registry.KindAuth || !strings.Contains(err.Error(), "Incorrect authentication") {
+			if err := c.DeleteTag(t.Context(), parse(t, "org/app:1")); verdictOf(err).Kind != registry.KindAuth || !strings.Contains(err.Error(), "Incorrect authentication") {
 				t.Errorf("DeleteTag = %v", err)
 			}
 		})
@@ -144,16 +177,16 @@ func TestHub_loginOnce(t *testing.T) {
 		t.Errorf("requests (-want +got):\n%s", diff)
 	}
 	// What is public can be read all the same.
-	if got, err := c.Hub().Repository(t.Context(), parse(t, "org/app:1")); err != nil || !got.Anonymous {
+	if got, err := c.Repository(t.Context(), parse(t, "org/app:1")); err != nil || !got.Anonymous {
 		t.Errorf("Repository = %+v, %v", got, err)
 	}
 
 	d.API.Inject(registrytest.Fault{Path: "/v2/auth/token", Times: 1, Answer: registrytest.Text(503, "text/html", "<html>")})
 	c, _ = hub(t, d, "bot:pat")
-	if _, err := c.Hub().Repository(t.Context(), parse(t, "org/app:1")); verdictOf(err).Kind != registry.KindOutage {
+	if _, err := c.Repository(t.Context(), parse(t, "org/app:1")); verdictOf(err).Kind != registry.KindOutage {
 		t.Errorf("Repository in an outage: %v", err)
 	}
-	if got, err := c.Hub().Repository(t.Context(), parse(t, "org/app:1")); err != nil || got.Anonymous {
+	if got, err := c.Repository(t.Context(), parse(t, "org/app:1")); err != nil || got.Anonymous {
 		t.Errorf("Repository after it: %+v, %v", got, err)
 	}
 }
@@ -204,7 +237,7 @@ func TestHub_deleteTag(t *testing.T) {
 				d.API.Inject(registrytest.Fault{Method: http.MethodDelete, Answer: test.fault})
 			}
 			c, net := deletes(t, d, test.login)
-			err := c.Hub().DeleteTag(t.Context(), parse(t, "org/app:"+test.tag))
+			err := hubOf(t, c).DeleteTag(t.Context(), parse(t, "org/app:"+test.tag))
 			got := verdictOf(err)
 			if got.Wait > 58*time.Second {
 				got.Wait = time.Minute
@@ -226,8 +259,9 @@ func TestHub_deleteTag(t *testing.T) {
 	}
 }
 
-// deletes is hub without a judge where a test's fault leaves the description.
-func deletes(t *testing.T, d *registrytest.DockerHub, credentials string) (*registry.Client, *registrytest.Internet) {
+// deletes is hub without a judge where a test's fault leaves the description, with the
+// client that reads the registry.
+func deletes(t *testing.T, d *registrytest.DockerHub, credentials string) (*host.Registries, *registrytest.Internet) {
 	t.Helper()
 	login(t, credentials)
 	net, err := registrytest.NewInternet(d.Hosts())
@@ -235,11 +269,7 @@ func deletes(t *testing.T, d *registrytest.DockerHub, credentials string) (*regi
 		t.Fatal(err)
 	}
 	t.Cleanup(net.Close)
-	c, err := registry.New(t.Context(), registry.Options{Timeout: 2 * time.Second, Transport: net.Transport()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c, net
+	return open(t, net.Transport()), net
 }
 
 func TestHub_cancelled(t *testing.T) {
@@ -248,7 +278,7 @@ func TestHub_cancelled(t *testing.T) {
 	c, _ := hub(t, d, "bot:pat")
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if err := c.Hub().DeleteTag(ctx, parse(t, "org/app:1")); verdictOf(err).Kind != registry.KindOutage {
+	if err := c.DeleteTag(ctx, parse(t, "org/app:1")); verdictOf(err).Kind != registry.KindOutage {
 		t.Errorf("DeleteTag = %v", err)
 	}
 }
@@ -267,7 +297,7 @@ func TestHubRepository_immutable(t *testing.T) {
 		{[]string{".*-RELEASE"}, "1-RELEASE-2", ".*-RELEASE"},
 		{[]string{"(?<=x)"}, "1", "(?<=x)"}, // not RE2
 	} {
-		var r registry.HubRepository
+		var r host.HubRepository
 		r.ImmutableTags.Enabled, r.ImmutableTags.Rules = true, test.rules
 		immutable, rule := r.Immutable(test.tag)
 		if immutable && rule == "" {
