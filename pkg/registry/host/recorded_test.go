@@ -218,7 +218,7 @@ func (r *recording) run(t *testing.T, internet *registrytest.Internet) *outcome 
 	}
 	write(t, filepath.Join(dir, "config.json"), map[string]any{"auths": auths})
 
-	args := []string{"--json", "--timeout=10s", "--max-attempts=2", "--initial-delay=1ms", "--max-delay=1ms", "--max-elapsed=20s"}
+	args := []string{"--json", "--timeout=10s", "--max-attempts=2", "--initial-delay=1ms", "--max-delay=1ms", "--max-elapsed=12s"}
 	if r.Tool == "regcleanup" {
 		args = append(args, "--delete", "--yes")
 	}
