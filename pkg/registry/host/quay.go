@@ -24,10 +24,11 @@ var quay = &Host{
 	Meanings: []Meaning{
 		{Code: "TAG_EXPIRED", Own: true, To: registry.RequestRead, Status: http.StatusNotFound, Kind: registry.KindNotFound},
 		{Code: "TAG_IMMUTABLE", Own: true, Kind: registry.KindImmutable},
-		{Words: "namespace is disabled", Kind: registry.KindPolicy, Next: "the organization {owner} is disabled: ask the administrator of {host}"},
-		{Words: "not in a normal state", Kind: registry.KindPolicy, Next: "{repository} is a mirror or is read-only: change its state in the repository's settings"},
-		{Words: "repository is in", Kind: registry.KindPolicy, Next: "{repository} is a mirror or is read-only: change its state in the repository's settings"},
-		{Words: "quota", Kind: registry.KindPolicy, Next: quota},
+		{Words: "has been disabled", Kind: registry.KindForbidden, Next: "the organization {owner} is disabled: ask the administrator of {host}"},
+		{Words: "namespace is disabled", Kind: registry.KindForbidden, Next: "the organization {owner} is disabled: ask the administrator of {host}"},
+		{Words: "not in a normal state", Kind: registry.KindForbidden, Next: "{repository} is a mirror or is read-only: change its state in the repository's settings"},
+		{Words: "repository is in", Kind: registry.KindForbidden, Next: "{repository} is a mirror or is read-only: change its state in the repository's settings"},
+		{Words: "quota", Kind: registry.KindForbidden, Next: quota},
 	},
 	Notes: "A digest takes all its tags along, so it is deleted only after the full proof.",
 }
