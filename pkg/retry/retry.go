@@ -55,6 +55,13 @@ type waiter interface {
 	RetryAfter() time.Duration
 }
 
+// hasty is an error that bounds the wait before the next try: what it tells of is
+// decided then. The server's Retry-After goes before it.
+type hasty interface {
+	error
+	RetryWithin() time.Duration
+}
+
 // Transient reports whether err, or an error that it wraps, says that trying
 // again can succeed.
 func Transient(err error) bool {
@@ -195,6 +202,9 @@ func (p Policy) delay(ctx context.Context, n int, err error) (time.Duration, err
 		return after + rand.N(min(ceiling, remaining-after)), nil //nolint:gosec // spreads load, guards nothing
 	}
 	delay := rand.N(ceiling) //nolint:gosec // spreads load, guards nothing
+	if h, ok := errors.AsType[hasty](err); ok {
+		delay = min(delay, max(h.RetryWithin(), time.Millisecond))
+	}
 	if delay >= remaining {
 		return 0, fmt.Errorf("the next try would come after the %s left", remaining.Round(time.Second))
 	}

@@ -219,8 +219,17 @@ func (r *run) growLegacy(ctx context.Context, ref, tag registry.Reference, l *si
 	if _, layers, err = r.legacyOf(ctx, ref); err != nil || holds(layers, l) {
 		return err
 	}
-	return lateError{fmt.Errorf("attach to %s: the signature just written is not there: another signer wrote at the same time", tag)}
+	return overwrittenError{tag}
 }
+
+// overwrittenError is a signature that another signer's write has taken out of the list.
+type overwrittenError struct{ tag registry.Reference }
+
+func (e overwrittenError) Error() string {
+	return fmt.Sprintf("attach to %s: the signature just written is not there: another signer wrote at the same time", e.tag)
+}
+
+func (overwrittenError) Transient() bool { return true }
 
 // holds reports whether l is one of the layers.
 func holds(layers []signing.LegacyLayer, l *signing.Legacy) bool {

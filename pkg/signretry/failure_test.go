@@ -16,6 +16,7 @@ import (
 
 	"github.com/LerianStudio/pushguard/pkg/signing"
 	"github.com/LerianStudio/pushguard/pkg/signing/signingtest"
+	"github.com/LerianStudio/pushguard/pkg/signretry"
 )
 
 func TestRun_permanent(t *testing.T) {
@@ -217,4 +218,59 @@ func TestRun_refusedBeforeTheLog(t *testing.T) {
 			t.Errorf("%v, cost %+v; want a refusal and no log entry", got, l.counts())
 		}
 	})
+}
+
+// A registry may be behind itself for half a minute, whatever the waits between the
+// tries: what it shows by then counts, and what it does not show is an answer then.
+func TestRun_late(t *testing.T) {
+	t.Parallel()
+	type end struct {
+		Status  signretry.Status
+		Passing bool
+		Took    time.Duration // in whole seconds; of a success only whether it was in time
+	}
+	for name, test := range map[string]struct {
+		shown time.Duration // when the registry begins to know the image
+		slow  bool          // waits are long
+		want  end
+	}{
+		"in time":                  {29 * time.Second, false, end{Status: signed}},
+		"in time, long waits":      {29 * time.Second, true, end{Status: signed}},
+		"never":                    {time.Hour, false, end{failed, false, 30 * time.Second}},
+		"never, long waits":        {time.Hour, true, end{failed, false, 30 * time.Second}},
+		"just too late":            {31 * time.Second, false, end{failed, false, 30 * time.Second}},
+		"just too late, long ones": {31 * time.Second, true, end{failed, false, 30 * time.Second}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for range 5 { // waits are drawn
+				synctest.Test(t, func(t *testing.T) {
+					l := newLab(t, 1)
+					image := l.push(withReferrers+"/org/a", "a")
+					if test.slow {
+						l.opts.Policy.InitialDelay = time.Minute
+					}
+					l.opts.Policy.MaxAttempts = 0
+					start := time.Now()
+					l.registry.intercept = func(w http.ResponseWriter, r *http.Request) bool {
+						if time.Since(start) >= test.shown {
+							return false
+						}
+						w.Header().Set("Content-Type", "application/json")
+						w.WriteHeader(http.StatusNotFound)
+						_, _ = w.Write([]byte(`{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}`))
+						return true
+					}
+					res := l.run(t.Context(), image).Results[0]
+					got := end{res.Status, res.Passing(), time.Since(start).Round(time.Second)}
+					if got.Status == signed && got.Took <= 31*time.Second {
+						got.Took = 0
+					}
+					if diff := cmp.Diff(test.want, got); diff != "" {
+						t.Errorf("(-want +got):\n%s", diff)
+					}
+				})
+			}
+		})
+	}
 }
