@@ -18,6 +18,7 @@ import (
 	"github.com/regclient/regclient/config"
 
 	"github.com/LerianStudio/pushguard/pkg/retry"
+	"github.com/LerianStudio/pushguard/pkg/wire"
 )
 
 // call is one request to a registry's own API beside the registry: hub.docker.com,
@@ -121,17 +122,11 @@ func (c *Client) send(ctx context.Context, q call) (answer, error) {
 	}
 	defer resp.Body.Close()
 	a.status, a.header = resp.StatusCode, resp.Header
-	bound := int64(maxBody)
 	if a.status >= http.StatusMultipleChoices {
-		bound = maxErrorBody
+		a.body, err = wire.ReadError(resp.Body, req)
+		return a, err
 	}
-	a.body, err = io.ReadAll(io.LimitReader(resp.Body, bound+1))
-	if int64(len(a.body)) > bound {
-		if a.status < http.StatusMultipleChoices {
-			return a, errTooLarge
-		}
-		a.body = a.body[:bound]
-	}
+	a.body, err = wire.ReadAll(resp.Body, maxBody)
 	return a, err
 }
 

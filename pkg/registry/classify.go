@@ -10,9 +10,9 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/LerianStudio/pushguard/pkg/retry"
+	"github.com/LerianStudio/pushguard/pkg/wire"
 )
 
 // absenceCodes are the error codes with which a registry itself says that a tag,
@@ -168,15 +168,4 @@ func codePattern(s string) bool {
 }
 
 // short bounds text of others inside a message.
-func short(s string) string {
-	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "\ufffd")), " ")
-	const limit = 300
-	if len(s) <= limit {
-		return s
-	}
-	cut := limit
-	for !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return s[:cut] + "…"
-}
+func short(s string) string { return wire.OneLine(s) }
