@@ -114,7 +114,7 @@ func (c Claim) payload(format Format) ([]byte, error) {
 		return nil, err
 	}
 	if format == FormatLegacy {
-		return c.legacyPayload()
+		return c.LegacyPayload()
 	}
 	annotations := c.Annotations
 	if annotations == nil {

@@ -63,6 +63,16 @@ func isOutage(err error) bool {
 // uploads, or let something else answer in its place. After that it is an answer.
 const settle = 30 * time.Second
 
+// settled is when it is one: settle from now, and sooner in a run that has little time
+// left, so that it ends with the answer and not with the time.
+func settled(ctx context.Context, now time.Time) time.Time {
+	wait := settle
+	if deadline, ok := ctx.Deadline(); ok {
+		wait = min(wait, deadline.Sub(now)/4)
+	}
+	return now.Add(wait)
+}
+
 // lateError is such a failure: it passes, until settle is over.
 type lateError struct {
 	error
@@ -87,7 +97,7 @@ func late[T any](ctx context.Context, r *run, s step, op func(context.Context) (
 		}
 		now := time.Now()
 		if over.IsZero() {
-			over = now.Add(settle)
+			over = settled(ctx, now)
 		}
 		if left := over.Sub(now); left > 0 {
 			return v, lateError{err, left}
