@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/LerianStudio/pushguard/pkg/retry"
+	"github.com/LerianStudio/pushguard/pkg/wire"
 )
 
 // Call is one request to an API beside a registry, such as hub.docker.com's.
@@ -132,17 +133,11 @@ func (c *Client) send(ctx context.Context, q Call) (answer, error) {
 	}
 	defer resp.Body.Close()
 	a.status, a.header = resp.StatusCode, resp.Header
-	bound := int64(maxBody)
 	if a.status >= http.StatusMultipleChoices {
-		bound = maxErrorBody
+		a.body, err = wire.ReadError(resp.Body, req)
+		return a, err
 	}
-	a.body, err = io.ReadAll(io.LimitReader(resp.Body, bound+1))
-	if int64(len(a.body)) > bound {
-		if a.status < http.StatusMultipleChoices {
-			return a, errTooLarge
-		}
-		a.body = a.body[:bound]
-	}
+	a.body, err = wire.ReadAll(resp.Body, maxBody)
 	return a, err
 }
 

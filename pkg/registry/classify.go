@@ -11,9 +11,9 @@ import (
 	"net/http"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/LerianStudio/pushguard/pkg/retry"
+	"github.com/LerianStudio/pushguard/pkg/wire"
 )
 
 // Reader tells what an answer means on the registry that gave it. Package host knows
@@ -225,7 +225,7 @@ func registryError(a answer) (code, message string) {
 	if !codePattern(e.Code) {
 		e.Code = ""
 	}
-	return e.Code, short(join(e.Message, words(e.Detail)))
+	return e.Code, wire.OneLine(join(e.Message, words(e.Detail)))
 }
 
 // words finds what an error's detail says: it is free in form, and some registries put
@@ -261,15 +261,4 @@ func codePattern(s string) bool {
 }
 
 // short bounds text of others inside a message.
-func short(s string) string {
-	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "\ufffd")), " ")
-	const limit = 300
-	if len(s) <= limit {
-		return s
-	}
-	cut := limit
-	for !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return s[:cut] + "…"
-}
+func short(s string) string { return wire.OneLine(s) }

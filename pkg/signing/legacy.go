@@ -60,7 +60,8 @@ type simpleSigning struct {
 	Optional map[string]any `json:"optional"`
 }
 
-func (c Claim) legacyPayload() ([]byte, error) {
+// LegacyPayload is what a legacy signature of the claim signs, and stores beside itself.
+func (c Claim) LegacyPayload() ([]byte, error) {
 	if c.Repository == "" {
 		return nil, errors.New("a legacy signature needs the image's repository")
 	}

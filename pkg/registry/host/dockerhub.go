@@ -30,8 +30,8 @@ var dockerHub = &Host{
 		"Docker Hub answers the same for a repository that does not exist: create it first, or push once by hand",
 	DeleteRights: hubDelete,
 	Undo:         "delete {tag} at https://hub.docker.com/r/{repository}/tags",
-	Unlock: "at https://hub.docker.com/repository/docker/{repository}/settings change the immutable tags setting so that it does not match {tag}, " +
-		"or publish the next version instead",
+	Unlock: "publish the next version instead; or at https://hub.docker.com/repository/docker/{repository}/settings " +
+		"change the immutable tags setting so that it does not match {tag}",
 	Meanings: []Meaning{
 		// The token service, and the API's login.
 		{Status: http.StatusTooManyRequests, Words: "failed login", Kind: registry.KindAuth, Next: hubLocked},

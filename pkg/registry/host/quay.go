@@ -19,7 +19,7 @@ var quay = &Host{
 	},
 	Rights:       "docker login {host} with a robot account that has the permission Write on {repository}; Quay answers the same for a repository that does not exist",
 	DeleteRights: "docker login {host} with a robot account that has the permission Write on {repository}",
-	Unlock:       "at https://{host}/repository/{repository}?tab=tags make {tag} mutable",
+	Unlock:       "at https://{host}/repository/{repository}?tab=tags make {tag} mutable (Quay)",
 	Undo:         "delete {tag} at https://{host}/repository/{repository}?tab=tags",
 	Meanings: []Meaning{
 		{Code: "TAG_EXPIRED", Own: true, To: registry.RequestRead, Status: http.StatusNotFound, Kind: registry.KindNotFound},
