@@ -14,6 +14,7 @@ import (
 
 	"github.com/LerianStudio/pushguard/pkg/command"
 	"github.com/LerianStudio/pushguard/pkg/registry"
+	"github.com/LerianStudio/pushguard/pkg/registry/host"
 	"github.com/LerianStudio/pushguard/pkg/signing"
 	"github.com/LerianStudio/pushguard/pkg/signretry"
 )
@@ -110,7 +111,7 @@ func (a *app) run(ctx context.Context, env *command.Env, args []string) error {
 	if err := book.save(); err != nil {
 		return err
 	}
-	client, err := registry.New(ctx, registry.Options{Timeout: a.tool.Common.Timeout, Log: env.Log})
+	client, err := host.Open(ctx, registry.Options{Timeout: a.tool.Common.Timeout, Log: env.Log}, env.Getenv)
 	if err != nil {
 		return err
 	}

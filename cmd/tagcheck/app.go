@@ -16,6 +16,7 @@ import (
 	"github.com/LerianStudio/pushguard/pkg/command"
 	"github.com/LerianStudio/pushguard/pkg/record"
 	"github.com/LerianStudio/pushguard/pkg/registry"
+	"github.com/LerianStudio/pushguard/pkg/registry/host"
 	"github.com/LerianStudio/pushguard/pkg/retry"
 	"github.com/LerianStudio/pushguard/pkg/tagcheck"
 )
@@ -77,7 +78,7 @@ func run(ctx context.Context, env *command.Env, common *command.Common, o *optio
 	}
 	budget, cancel := retry.WithBudget(ctx, common.MaxElapsed)
 	defer cancel()
-	client, err := registry.New(budget, registry.Options{Timeout: common.Timeout, Log: env.Log})
+	registries, err := host.Open(budget, registry.Options{Timeout: common.Timeout, Log: env.Log}, env.Getenv)
 	if err != nil {
 		return command.Exit(command.ExitUsage, err)
 	}
@@ -85,13 +86,7 @@ func run(ctx context.Context, env *command.Env, common *command.Common, o *optio
 	policy.OnWait = func(w retry.Wait) {
 		env.Log.Info("waiting to ask again", "for", w.Delay.Round(time.Millisecond), "after", w.Err)
 	}
-	packages, err := registry.NewPackages(client, registry.PackagesOptions{
-		URL: env.Getenv("GITHUB_API_URL"), Token: cmp.Or(env.Getenv("GITHUB_TOKEN"), env.Getenv("GH_TOKEN")),
-	})
-	if err != nil {
-		return command.Exit(command.ExitUsage, err)
-	}
-	checker := tagcheck.Checker{Registry: client, Hub: client.Hub(), Packages: packages, Policy: policy}
+	checker := tagcheck.Checker{Registry: registries, Policy: policy}
 	tags := checker.Check(budget, refs, o.moving)
 	if ctx.Err() != nil {
 		return context.Cause(ctx) // nothing is certain of tags that were not asked for
@@ -107,10 +102,14 @@ func run(ctx context.Context, env *command.Env, common *command.Common, o *optio
 	if err := report(env, common, result); err != nil {
 		return err
 	}
-	for _, pulls := range client.Pulls() {
+	for _, pulls := range registries.Pulls() {
 		env.Log.Debug("pulls left", "registry", pulls.Registry, "pulls", pulls)
 		if pulls.Few() {
-			env.Warn("few pulls are left: a build that pulls its base image may be refused; log in for a higher limit", "registry", pulls.Registry, "pulls", pulls)
+			advice := "log in for a higher limit"
+			if registries.HasLogin(pulls.Registry) {
+				advice = "pull less, or use an account with a higher limit"
+			}
+			env.Warn("few pulls are left: a build that pulls its base image may be refused; "+advice, "registry", pulls.Registry, "pulls", pulls)
 		}
 	}
 	return conclude(env, o, result)
@@ -188,13 +187,18 @@ func remember(rec *record.Record, tags []tagcheck.Tag) {
 func conclude(env *command.Env, o *options, r tagcheck.Result) error {
 	switch r.Outcome {
 	case tagcheck.Exists:
+		for _, t := range r.Tags {
+			if t.State == tagcheck.Present && t.Err != nil {
+				env.Warn(t.Ref.String()+" exists, and a rule of its project forbids reading it", "reason", t.Err)
+			}
+		}
 		return command.Exit(command.ExitRefused, command.Hinted(
 			fmt.Errorf("%s already exists: building it again would publish another image under a name that is taken", joined(r.Existing)),
 			"publish under a new tag; or run with --on-existing=skip to go on with what is published, --on-existing=warn to overwrite it"))
 	case tagcheck.NotAsked:
 		var failures []error
 		for _, t := range r.Tags {
-			if t.State == tagcheck.Unknown && !t.Moving {
+			if t.Err != nil && !t.Moving {
 				failures = append(failures, t.Err)
 			}
 		}
@@ -204,6 +208,9 @@ func conclude(env *command.Env, o *options, r tagcheck.Result) error {
 	case tagcheck.GoOn:
 	}
 	for _, t := range r.Tags {
+		if t.Warning != "" {
+			env.Warn("the push of " + t.Ref.String() + " will fail: " + t.Warning)
+		}
 		if t.State == tagcheck.Unknown {
 			env.Warn("going on without knowing whether "+t.Ref.String()+" exists", "reason", t.Err)
 		}
@@ -225,7 +232,7 @@ func warnOverwrite(env *command.Env, r tagcheck.Result) {
 	for _, t := range r.Tags {
 		switch {
 		case t.Moving || t.State != tagcheck.Present:
-		case t.Immutable.State == tagcheck.Present:
+		case t.Immutable.Yes:
 			env.Warn("the push of "+t.Ref.String()+" will be refused: it exists and is immutable", "rule", cmp.Or(t.Immutable.Rule, "all tags"))
 		default:
 			free = append(free, t.Ref)

@@ -26,6 +26,7 @@ import (
 
 	"github.com/LerianStudio/pushguard/pkg/cleanup"
 	"github.com/LerianStudio/pushguard/pkg/registry"
+	"github.com/LerianStudio/pushguard/pkg/registry/host"
 	"github.com/LerianStudio/pushguard/pkg/registry/registrytest"
 	"github.com/LerianStudio/pushguard/pkg/retry"
 )
@@ -33,7 +34,7 @@ import (
 const repository = "org/app"
 
 // The hosts of a history: any registry, GHCR, Docker Hub.
-var hosts = []string{"r.example.com", registry.GHCR, registry.DockerHub}
+var hosts = []string{"r.example.com", "ghcr.io", registry.DockerHub}
 
 // lab is one worker's client and servers, which many histories use.
 type lab struct {
@@ -48,21 +49,25 @@ func newLab(t *testing.T) *lab {
 	t.Helper()
 	l := &lab{hub: registrytest.NewDockerHub(registrytest.HubAccount{Name: "org", Secret: "secret", Delete: true}), servers: registrytest.InProcess{}}
 	l.hubAPI = l.hub.Hosts()["hub.docker.com"]
-	client, err := registry.New(t.Context(), registry.Options{Transport: roundTrip(func(req *http.Request) (*http.Response, error) {
+	client, err := host.Open(t.Context(), registry.Options{Transport: roundTrip(func(req *http.Request) (*http.Response, error) {
 		return registrytest.InProcess{req.URL.Host: l.now.front(l.servers[req.URL.Host])}.RoundTrip(req)
-	})})
-	if err != nil {
-		t.Fatal(err)
-	}
-	packages, err := registry.NewPackages(client, registry.PackagesOptions{Token: "ghs_x"})
+	})}, gitHubToken)
 	if err != nil {
 		t.Fatal(err)
 	}
 	l.cleaner = cleanup.Cleaner{
-		Registry: client, Hub: client.Hub(), Packages: packages,
-		Policy: retry.Policy{MaxAttempts: 3, InitialDelay: time.Millisecond},
+		Registry: client,
+		Policy:   retry.Policy{MaxAttempts: 3, InitialDelay: time.Millisecond},
 	}
 	return l
+}
+
+// gitHubToken is an environment with a workflow's token for GitHub.
+func gitHubToken(name string) string {
+	if name == "GITHUB_TOKEN" {
+		return "ghs_x"
+	}
+	return ""
 }
 
 type roundTrip func(*http.Request) (*http.Response, error)
@@ -257,10 +262,10 @@ func (l *lab) serve(h *history) {
 	rng := h.rng
 	clear(l.servers)
 	switch h.host {
-	case registry.GHCR:
+	case "ghcr.io":
 		g := registrytest.NewGHCR("ghs_x", "org")
 		h.store, h.blockable = g.Registry, true
-		l.servers[registry.GHCR], l.servers["api.github.com"] = g.Registry, g.API()
+		l.servers["ghcr.io"], l.servers["api.github.com"] = g.Registry, g.API()
 		if rng.IntN(8) == 0 {
 			g.Readers = []string{"ghs_x"}
 		}

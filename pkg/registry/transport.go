@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"maps"
 	"math"
 	"net/http"
 	"slices"
@@ -70,9 +71,11 @@ type recorder struct {
 	// base ends token requests, which regclient makes without the caller's context.
 	base context.Context //nolint:containedctx // see above
 
+	gate *gate // of docker's login for the registry
+
 	mu     sync.Mutex
-	tokens map[string]token  // the last request for a token, by repository
-	logins map[string]*login // by token service and Authorization header
+	tokens map[string]token // the last request for a token, by repository
+	seen   http.Header      // the newest value of each header that the registry has sent
 }
 
 // token is how a request for a token went.
@@ -105,7 +108,23 @@ func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 		resp.Body = io.NopCloser(bytes.NewReader(a.body))
 	}
 	t.add(a)
+	r.note(a.header)
 	return resp, nil
+}
+
+// note keeps the headers of an answer: they tell what kind of registry it is. A later
+// answer often lacks the challenge.
+func (r *recorder) note(header http.Header) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	maps.Copy(r.seen, header)
+}
+
+// headers is the newest value of each header that the registry has sent.
+func (r *recorder) headers() http.Header {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.seen)
 }
 
 // mountFromItself names the repository as the source where regclient begins an
@@ -133,7 +152,13 @@ func (r *recorder) requestToken(req *http.Request) (*http.Response, error) {
 	stop := context.AfterFunc(r.base, func() { cancel(context.Cause(r.base)) }) //nolint:contextcheck // it ends what the caller's cannot
 	defer stop()
 	a := answer{method: req.Method, path: req.URL.Path, at: time.Now()}
-	resp, err := r.login(req).send(req.WithContext(ctx), r.next)
+	repositories, anonymous := wanted(req)
+	req = req.WithContext(ctx)
+	send := r.next.RoundTrip
+	if !anonymous {
+		send = func(req *http.Request) (*http.Response, error) { return r.gate.send(ctx, req, r.next.RoundTrip) }
+	}
+	resp, err := send(req)
 	if err == nil {
 		a.status, a.header = resp.StatusCode, resp.Header.Clone()
 		resp.Header.Del("Retry-After")
@@ -149,7 +174,6 @@ func (r *recorder) requestToken(req *http.Request) (*http.Response, error) {
 	a.err = err
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	repositories, anonymous := wanted(req)
 	for _, repository := range repositories {
 		good := err == nil && resp.StatusCode == http.StatusOK && bytes.Contains(a.body, []byte("token"))
 		r.tokens[repository] = token{a, !good, anonymous}

@@ -104,7 +104,7 @@ func (r *run) putBlob(ctx context.Context, ref registry.Reference, data []byte) 
 
 // legacy makes sure that the image has a legacy signature of ours.
 func (r *run) legacy(ctx context.Context, l *lookup) error {
-	claim := signing.Claim{Digest: l.ref.Digest, Annotations: r.Annotations, Repository: legacyRepository(l.ref)}
+	claim := signing.Claim{Digest: l.ref.Digest, Annotations: r.Annotations, Repository: l.ref.CosignName()}
 	found, err := late(ctx, r, r.atRegistry(stageFind, l.ref), func(ctx context.Context) (*signing.Legacy, error) {
 		return r.findLegacy(ctx, l.ref, claim)
 	})
@@ -127,14 +127,6 @@ func (r *run) legacy(ctx context.Context, l *lookup) error {
 	}
 	l.has(signing.FormatLegacy, found.Verified)
 	return nil
-}
-
-// legacyRepository is the repository as cosign names it: Docker Hub by its old host.
-func legacyRepository(ref registry.Reference) string {
-	if ref.Registry == registry.DockerHub {
-		return "index.docker.io/" + ref.Repository
-	}
-	return ref.Registry + "/" + ref.Repository
 }
 
 // legacyOf reads what is under the image's tag for legacy signatures, the zero

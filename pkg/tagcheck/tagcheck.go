@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/LerianStudio/pushguard/pkg/registry"
+	"github.com/LerianStudio/pushguard/pkg/registry/host"
 	"github.com/LerianStudio/pushguard/pkg/retry"
 )
 
@@ -28,14 +29,17 @@ const (
 
 // Tag is one reference with what its registry said.
 type Tag struct {
-	Ref       registry.Reference
-	Moving    bool // expected to exist: recorded, not judged
-	State     State
-	Digest    string    // when present
+	Ref    registry.Reference
+	Moving bool // expected to exist: recorded, not judged
+	State  State
+	// Digest is set when the tag is present. It is "" when a rule of the registry's
+	// project forbids reading the image: Err says which.
+	Digest    string
 	Reason    string    // when unknown: auth, rate-limit, outage, not-a-registry
-	Err       error     // when unknown: what happened, with a hint
+	Err       error     // when unknown, or present and not readable: what happened, with a hint
 	CheckedAt time.Time // UTC
-	Immutable Immutable
+	Immutable host.Immutable
+	Warning   string // what a push of an absent tag will meet, "" for nothing
 	Before    Before // from the run's record
 }
 
@@ -46,18 +50,22 @@ type Before struct {
 	Digest string
 }
 
-// Header asks a registry what a reference names. [registry.Client] is one.
-type Header interface {
+// Registry is what this package needs of registries; none of it retries.
+// [host.Registries] is one.
+type Registry interface {
+	// Head tells what a reference names.
 	Head(ctx context.Context, ref registry.Reference) (registry.Descriptor, error)
 	// Challenges reports whether a first request is likely to be met with a challenge.
 	Challenges(ref registry.Reference) bool
+	// Of tells what is known of ref's registry, and what else it can do.
+	Of(ref registry.Reference) interface{ About() *host.Host }
+	// WarnCreate tells what a push will meet where the image is absent.
+	WarnCreate(absent *registry.Error) string
 }
 
 // Checker asks registries for tags. It changes nothing.
 type Checker struct {
-	Registry Header
-	Hub      Hub      // Docker Hub's API; nil is not asked
-	Packages Packages // GitHub's packages API; nil is not asked
+	Registry Registry
 	Policy   retry.Policy
 }
 
@@ -74,7 +82,7 @@ func (c Checker) Check(ctx context.Context, refs []registry.Reference, moving []
 		}
 		seen[ref] = true
 		repositories[ref.Name()] = append(repositories[ref.Name()], len(tags))
-		tags = append(tags, Tag{Ref: ref, Moving: matches(moving, ref.Tag), Immutable: Immutable{State: Unknown}})
+		tags = append(tags, Tag{Ref: ref, Moving: matches(moving, ref.Tag)})
 	}
 	var all sync.WaitGroup
 	for _, indexes := range repositories {
@@ -93,8 +101,10 @@ func (c Checker) Check(ctx context.Context, refs []registry.Reference, moving []
 // repository asks for the tags of one repository.
 func (c Checker) repository(ctx context.Context, tags []*Tag) {
 	var all sync.WaitGroup
-	about := about{ref: tags[0].Ref}
-	all.Go(func() { about = c.about(ctx, tags[0].Ref) })
+	rules, hasRules := c.Registry.Of(tags[0].Ref).(host.TagRules)
+	if hasRules { // asked beside the registry: the answer is kept
+		all.Go(func() { _, _ = rules.Immutable(ctx, tags[0].Ref) })
+	}
 	rest := tags
 	if first := tags[0]; c.Registry.Challenges(first.Ref) {
 		// The first request of a repository gets its token, the others use it.
@@ -112,8 +122,26 @@ func (c Checker) repository(ctx context.Context, tags []*Tag) {
 	}
 	all.Wait()
 	for _, t := range tags {
-		c.explain(ctx, t, about)
+		if hasRules {
+			t.Immutable, _ = rules.Immutable(ctx, t.Ref)
+		}
+		c.explain(ctx, t)
 	}
+}
+
+// explain asks the API beside a registry what its refusal means.
+func (c Checker) explain(ctx context.Context, t *Tag) {
+	refusal, ok := errors.AsType[*registry.Error](t.Err)
+	explainer, can := c.Registry.Of(t.Ref).(host.Explainer)
+	if !ok || !can || t.State != Unknown || refusal.Kind != registry.KindAuth {
+		return
+	}
+	absent, better := explainer.Explain(ctx, t.Ref, refusal)
+	if absent {
+		t.State, t.Reason, t.Err = Absent, "", nil
+		return
+	}
+	t.Err = better
 }
 
 func (c Checker) check(ctx context.Context, tag *Tag) {
@@ -126,13 +154,16 @@ func (c Checker) check(ctx context.Context, tag *Tag) {
 		return
 	}
 	e, ok := errors.AsType[*registry.Error](err)
-	if ok && e.Kind == registry.KindNotFound {
-		tag.State = Absent
-		return
-	}
-	tag.State, tag.Err, tag.Reason = Unknown, err, "outage"
-	if ok {
-		tag.Reason = reason(e.Kind)
+	switch {
+	case ok && e.Kind == registry.KindNotFound:
+		tag.State, tag.Warning = Absent, c.Registry.WarnCreate(e)
+	case ok && e.Kind == registry.KindPolicy:
+		tag.State, tag.Err = Present, err // a rule protects what exists
+	default:
+		tag.State, tag.Err, tag.Reason = Unknown, err, "outage"
+		if ok {
+			tag.Reason = reason(e.Kind)
+		}
 	}
 }
 
@@ -153,7 +184,7 @@ func reason(k registry.Kind) string {
 	case registry.KindAuth, registry.KindRateLimit, registry.KindOutage:
 		return k.String()
 	case registry.KindUnknown, registry.KindNotFound, registry.KindNotARegistry, registry.KindImmutable,
-		registry.KindUnsupported, registry.KindReferenced, registry.KindInvalid:
+		registry.KindUnsupported, registry.KindReferenced, registry.KindInvalid, registry.KindPolicy:
 	}
 	return registry.KindNotARegistry.String()
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/LerianStudio/pushguard/pkg/actions"
 	"github.com/LerianStudio/pushguard/pkg/registry"
+	"github.com/LerianStudio/pushguard/pkg/registry/host"
 	"github.com/LerianStudio/pushguard/pkg/registry/registrytest"
 	"github.com/LerianStudio/pushguard/pkg/retry"
 	"github.com/LerianStudio/pushguard/pkg/tagcheck"
@@ -138,7 +139,7 @@ func TestCheck_requests(t *testing.T) {
 			guarded(host, tokens, s)[host].ServeHTTP(w, r)
 		})
 	}
-	client, err := registry.New(t.Context(), registry.Options{Transport: registrytest.InProcess(hosts)})
+	client, err := host.Open(t.Context(), registry.Options{Transport: registrytest.InProcess(hosts)}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +170,7 @@ func TestCheck_requestsWithoutTokens(t *testing.T) {
 	logIn(t, nil)
 	s := store(t)
 	faults := registrytest.Faults{}
-	client, err := registry.New(t.Context(), registry.Options{Transport: registrytest.InProcess{"one.example.com": faults.Front(s)}})
+	client, err := host.Open(t.Context(), registry.Options{Transport: registrytest.InProcess{"one.example.com": faults.Front(s)}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,6 +191,12 @@ func TestCheck_requestsWithoutTokens(t *testing.T) {
 type heads func(ctx context.Context, ref registry.Reference) (registry.Descriptor, error)
 
 func (heads) Challenges(registry.Reference) bool { return true }
+
+func (heads) Of(ref registry.Reference) interface{ About() *host.Host } {
+	return host.Of(ref.Registry, nil)
+}
+
+func (heads) WarnCreate(*registry.Error) string { return "" }
 
 func (h heads) Head(ctx context.Context, ref registry.Reference) (registry.Descriptor, error) {
 	return h(ctx, ref)
@@ -219,8 +226,8 @@ func TestCheck_oneRegistryDown(t *testing.T) {
 		})
 		var refs []registry.Reference
 		for i := range 50 {
-			for _, host := range []string{"down.example.com", "up.example.com"} {
-				refs = append(refs, registry.Reference{Registry: host, Repository: "org/app", Tag: fmt.Sprint(i)})
+			for _, name := range []string{"down.example.com", "up.example.com"} {
+				refs = append(refs, registry.Reference{Registry: name, Repository: "org/app", Tag: fmt.Sprint(i)})
 			}
 		}
 		tags := tagcheck.Checker{Registry: asks, Policy: retry.Policy{MaxAttempts: 3, InitialDelay: time.Second}}.Check(t.Context(), refs, nil)
@@ -264,7 +271,7 @@ func FuzzCheck(f *testing.F) {
 				_, _ = w.Write([]byte(body))
 			}
 		})}
-		client, err := registry.New(t.Context(), registry.Options{Transport: registrytest.InProcess(hosts), Timeout: time.Second})
+		client, err := host.Open(t.Context(), registry.Options{Transport: registrytest.InProcess(hosts), Timeout: time.Second}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
