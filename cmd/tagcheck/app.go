@@ -158,7 +158,7 @@ func conclude(env *command.Env, o *options, r tagcheck.Result) error {
 	case tagcheck.Exists:
 		for _, t := range r.Tags {
 			if t.State == tagcheck.Present && t.Err != nil {
-				env.Warn(t.Ref.String()+" exists, and a rule of its project forbids reading it", "reason", t.Err)
+				env.Warn(t.Ref.String()+" exists, and the registry does not let it be read", "reason", t.Err)
 			}
 		}
 		return command.Exit(command.ExitRefused, command.Hinted(

@@ -136,6 +136,12 @@ func (r *run) act(ctx context.Context, s Step) Report {
 // after ctx is interrupted.
 func finishing(ctx context.Context) (context.Context, context.CancelFunc) {
 	act, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	free := func() {}
+	if deadline, ok := ctx.Deadline(); ok {
+		// A wait that does not fit is not begun. ctx itself ends act, and says why: hence
+		// the second.
+		act, free = context.WithDeadline(act, deadline.Add(time.Second)) //nolint:govet // free is called below
+	}
 	stop := context.AfterFunc(ctx, func() {
 		if !errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
 			select {
@@ -147,6 +153,7 @@ func finishing(ctx context.Context) (context.Context, context.CancelFunc) {
 	})
 	return act, func() {
 		stop()
+		free()
 		cancel(nil)
 	}
 }
@@ -199,7 +206,8 @@ var meanings = map[registry.Kind]string{
 	registry.KindUnsupported: "the registry does not offer it",
 	registry.KindReferenced:  "something else still needs the image",
 	registry.KindInvalid:     "the registry does not accept it",
-	registry.KindPolicy:      "a rule of the registry forbids it",
+	registry.KindUnreadable:  "the registry does not let the image be read",
+	registry.KindForbidden:   "a rule of the registry forbids it",
 }
 
 // refused tells what a person can do by hand from what can be run again later.
@@ -220,7 +228,10 @@ func (r *run) refused(s Step, err error) Report {
 		return Report{Step: s, Outcome: Failed, Detail: err.Error()}
 	}
 	if _, ok := errors.AsType[*change.StillThereError](err); ok {
-		denied := *e
+		if e.Service == "" {
+			return blocked(s, "the registry says that it does not have the image, which it shows to who reads it: "+e.Reason(), r.Registry.ByHand(s.change(), nil))
+		}
+		denied := *e // an API says so to a login that lacks the right
 		denied.Kind, denied.Next = registry.KindAuth, ""
 		e = &denied
 	}

@@ -119,13 +119,10 @@ func (c Cleaner) behind(ctx context.Context, s Step) (string, error) {
 func (r *run) finishDetach(ctx context.Context, s Step, thrown, image string) Report {
 	outcome, now, err := r.removeTag(ctx, s.Claim.Ref, thrown, nobody)
 	if err == nil {
-		s := s
-		s.Now = thrown
-		report := r.report(s)(outcome, now, nil)
-		if outcome == change.Found {
-			report = Report{Step: s, Outcome: Done}
+		if outcome == change.Found { // the throw-away manifest was all that was left of it
+			outcome = change.Made
 		}
-		return report
+		return r.report(s)(outcome, now, nil)
 	}
 	if image == "" {
 		claim := s

@@ -142,6 +142,8 @@ func kind(a answer, to Request, code string) Kind {
 		return KindNotARegistry // a firewall's or a portal's
 	case a.status == http.StatusUnauthorized, a.status == http.StatusForbidden:
 		return KindAuth
+	case a.status == http.StatusBadRequest && (code == "UNAUTHORIZED" || code == "DENIED"):
+		return KindAuth
 	case a.status == http.StatusTooManyRequests:
 		return KindRateLimit
 	case to == RequestDelete && a.status == http.StatusNotFound && code == "" && !page:
@@ -223,7 +225,34 @@ func registryError(a answer) (code, message string) {
 	if !codePattern(e.Code) {
 		e.Code = ""
 	}
-	return e.Code, short(e.Message)
+	return e.Code, wire.OneLine(join(e.Message, words(e.Detail)))
+}
+
+// words finds what an error's detail says: it is free in form, and some registries put
+// the reason there and nowhere else (distribution specification, "Error Codes").
+func words(detail json.RawMessage) string {
+	var text string
+	if json.Unmarshal(detail, &text) == nil {
+		return text
+	}
+	var object struct {
+		Description string `json:"description"`
+		Message     string `json:"message"`
+		Reason      string `json:"reason"`
+	}
+	_ = json.Unmarshal(detail, &object)
+	return join(object.Description, join(object.Message, object.Reason))
+}
+
+// join puts two texts of one error together.
+func join(a, b string) string {
+	switch {
+	case a == "":
+		return b
+	case b == "" || strings.Contains(a, b):
+		return a
+	}
+	return a + ": " + b
 }
 
 // codePattern reports whether s looks like an error code: upper-case letters and "_".

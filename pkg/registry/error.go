@@ -24,7 +24,8 @@ const (
 	KindUnsupported       // refused: the registry does not offer this
 	KindReferenced        // refused: something else still needs it
 	KindInvalid           // refused: the request or its content is not accepted
-	KindPolicy            // it exists, and a rule of the project forbids reading it
+	KindUnreadable        // it exists, and the registry does not let it be read
+	KindForbidden         // refused by a rule that no login lifts: a firewall, a quota, a closed service
 )
 
 // String is the kind as records and JSON have it.
@@ -48,8 +49,10 @@ func (k Kind) String() string {
 		return "referenced"
 	case KindInvalid:
 		return "invalid"
-	case KindPolicy:
-		return "policy"
+	case KindUnreadable:
+		return "unreadable"
+	case KindForbidden:
+		return "forbidden"
 	case KindUnknown:
 	}
 	return "unknown"
@@ -158,8 +161,10 @@ func (e *Error) Hint() string {
 		return fmt.Sprintf("run it again when %s answers; --max-attempts and --max-elapsed wait longer", e.host())
 	case KindNotARegistry:
 		return fmt.Sprintf("check the name %s: is it a registry, and is a proxy or login page between it and this machine?", e.host())
-	case KindPolicy:
+	case KindUnreadable:
 		return fmt.Sprintf("the image exists; ask the owner of the project at %s to lift the rule, or meet it", host)
+	case KindForbidden:
+		return fmt.Sprintf("a rule at %s forbids it, and another login does not help: ask its administrator", host)
 	case KindUnknown, KindNotFound, KindImmutable, KindUnsupported, KindReferenced, KindInvalid:
 	}
 	return ""

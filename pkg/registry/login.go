@@ -11,6 +11,8 @@ import (
 	"slices"
 
 	"github.com/regclient/regclient/config"
+
+	"github.com/LerianStudio/pushguard/pkg/wire"
 )
 
 // login returns docker's login for a registry; it is zero when there is none.
@@ -79,7 +81,7 @@ func (g *gate) send(ctx context.Context, req *http.Request, do func(*http.Reques
 	case resp.StatusCode == http.StatusOK:
 		g.good = true
 	case resp.StatusCode == http.StatusUnauthorized, resp.StatusCode == http.StatusTooManyRequests:
-		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+		body, _ := wire.ReadAll(resp.Body, wire.MaxErrorBody)
 		_ = resp.Body.Close()
 		resp.Body = io.NopCloser(bytes.NewReader(body))
 		g.refused = &answer{status: resp.StatusCode, header: resp.Header.Clone(), body: body}

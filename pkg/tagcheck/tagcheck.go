@@ -32,8 +32,8 @@ type Tag struct {
 	Ref    registry.Reference
 	Moving bool // expected to exist: recorded, not judged
 	State  State
-	// Digest is set when the tag is present. It is "" when a rule of the registry's
-	// project forbids reading the image: Err says which.
+	// Digest is set when the tag is present. It is "" when the registry does not let
+	// the image be read: Err says why.
 	Digest    string
 	Reason    string    // when unknown: auth, rate-limit, outage, not-a-registry
 	Err       error     // when unknown, or present and not readable: what happened, with a hint
@@ -157,8 +157,8 @@ func (c Checker) check(ctx context.Context, tag *Tag) {
 	switch {
 	case ok && e.Kind == registry.KindNotFound:
 		tag.State, tag.Warning = Absent, c.Registry.WarnCreate(e)
-	case ok && e.Kind == registry.KindPolicy:
-		tag.State, tag.Err = Present, err // a rule protects what exists
+	case ok && e.Kind == registry.KindUnreadable:
+		tag.State, tag.Err = Present, err
 	default:
 		tag.State, tag.Err, tag.Reason = Unknown, err, "outage"
 		if ok {
@@ -183,8 +183,10 @@ func reason(k registry.Kind) string {
 	switch k {
 	case registry.KindAuth, registry.KindRateLimit, registry.KindOutage:
 		return k.String()
+	case registry.KindForbidden:
+		return registry.KindAuth.String()
 	case registry.KindUnknown, registry.KindNotFound, registry.KindNotARegistry, registry.KindImmutable,
-		registry.KindUnsupported, registry.KindReferenced, registry.KindInvalid, registry.KindPolicy:
+		registry.KindUnsupported, registry.KindReferenced, registry.KindInvalid, registry.KindUnreadable:
 	}
 	return registry.KindNotARegistry.String()
 }

@@ -18,13 +18,13 @@ var acr = &Host{
 	Unlock: "az acr repository update --name {account} --image {repository}:{tag} --delete-enabled true --write-enabled true; " +
 		"the lock can also be on the image (--image {repository}@{digest}) or on the repository (--repository {repository})",
 	Meanings: []Meaning{
-		{Words: "aka.ms/acr/firewall", Own: true, Kind: registry.KindAuth, Next: acrFirewall},
-		{Words: "is not allowed access", Kind: registry.KindAuth, Next: acrFirewall},
-		{Words: "public network access", Kind: registry.KindAuth, Next: acrFirewall},
-		{Words: "size limit of storage", Kind: registry.KindPolicy, Next: quota},
+		{Words: "aka.ms/acr/firewall", Own: true, Kind: registry.KindForbidden, Next: acrFirewall},
+		{Words: "is not allowed access", Kind: registry.KindForbidden, Next: acrFirewall},
+		{Words: "public network access", Kind: registry.KindForbidden, Next: acrFirewall},
+		{Words: "size limit of storage", Kind: registry.KindForbidden, Next: quota},
 		{To: registry.RequestWrite, Code: "REGISTRY_DISALLOWED_OPERATION", Own: true, Kind: registry.KindImmutable, ByHand: acrDisallowed},
 		{To: registry.RequestDelete, Code: "REGISTRY_DISALLOWED_OPERATION", Own: true, Kind: registry.KindImmutable, ByHand: acrDisallowed},
-		{Words: "quarantine", Kind: registry.KindPolicy},
+		{To: registry.RequestRead, Words: "quarantine", Kind: registry.KindUnreadable, Next: "the image exists and is in quarantine: an account with the role AcrQuarantineReader may read it"},
 	},
 	Notes: "Does not delete a tag by the specification; a lock can be on the tag, the image or the repository.",
 }

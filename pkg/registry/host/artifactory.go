@@ -23,15 +23,19 @@ var artifactory = &Host{
 	DeleteRights: "log in with an account that has the permission Delete on the local repository behind {repository}",
 	Undo:         "delete {tag} in Artifactory's tree of the repository ({repository}), or: jf rt delete REPOSITORY/{rest}/{tag}/",
 	Meanings: []Meaning{
-		{Words: "xray", Kind: registry.KindPolicy, Next: "the image exists, and a policy of Xray forbids to download it: see the watch that the answer names"},
-		{Words: "download blocking", Kind: registry.KindPolicy, Next: "the image exists, and a policy of Xray forbids to download it: see the watch that the answer names"},
+		{To: registry.RequestRead, Words: "xray", Kind: registry.KindUnreadable, Next: "the image exists, and a policy of Xray forbids to download it: see the watch that the answer names"},
+		{To: registry.RequestRead, Words: "download blocking", Kind: registry.KindUnreadable, Next: "the image exists, and a policy of Xray forbids to download it: see the watch that the answer names"},
 		{To: registry.RequestDelete, Words: "not enough permissions to delete/overwrite", Own: true, Kind: registry.KindAuth},
-		{Words: "not enough permissions to delete/overwrite", Own: true, Kind: registry.KindAuth, Next: "the tag exists, and to overwrite it Artifactory wants the permission Delete on {repository}"},
+		{Words: "not enough permissions to delete/overwrite", Own: true, Kind: registry.KindAuth, Next: overwrite},
 		{To: registry.RequestDelete, Status: http.StatusNotAcceptable, Kind: registry.KindUnsupported},
-		{Words: "quota", To: registry.RequestWrite, Kind: registry.KindPolicy, Next: quota},
+		{Words: "quota", To: registry.RequestWrite, Kind: registry.KindForbidden, Next: quota},
+		{To: registry.RequestRead, Words: "does not have permission for manifest", Own: true, Kind: registry.KindAuth},
+		{To: registry.RequestWrite, Code: "MANIFEST_INVALID", Words: "403 forbidden", Own: true, Kind: registry.KindAuth, Next: overwrite},
 		{Words: "bad credentials", Kind: registry.KindAuth, Next: "docker's login for {host} is refused: docker login with an API key, an identity token or the right password"},
 		{Words: "account locked", Kind: registry.KindAuth, Next: "the account is locked after too many wrong passwords: wait, or ask an administrator to unlock it"},
 		{Words: "recurrent login failures", Kind: registry.KindAuth, Next: "the account is blocked for a while after too many wrong passwords: wait, then docker login with the right one"},
 	},
 	Notes: "A virtual repository answers 403 for what it does not have.",
 }
+
+const overwrite = "the tag exists, and to overwrite it Artifactory wants an account with the permission Delete/Overwrite on {repository}"

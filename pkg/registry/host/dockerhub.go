@@ -30,8 +30,8 @@ var dockerHub = &Host{
 		"Docker Hub answers the same for a repository that does not exist: create it first, or push once by hand",
 	DeleteRights: hubDelete,
 	Undo:         "delete {tag} at https://hub.docker.com/r/{repository}/tags",
-	Unlock: "at https://hub.docker.com/repository/docker/{repository}/settings change the immutable tags setting so that it does not match {tag}, " +
-		"or publish the next version instead",
+	Unlock: "publish the next version instead; or at https://hub.docker.com/repository/docker/{repository}/settings " +
+		"change the immutable tags setting so that it does not match {tag}",
 	Meanings: []Meaning{
 		// The token service, and the API's login.
 		{Status: http.StatusTooManyRequests, Words: "failed login", Kind: registry.KindAuth, Next: hubLocked},
@@ -41,7 +41,7 @@ var dockerHub = &Host{
 		{Status: http.StatusUnauthorized, Words: "organization account", Kind: registry.KindAuth, Next: "docker login with a personal access token of a member: an organization access token is not accepted here"},
 		// The registry.
 		{To: registry.RequestDelete, Status: http.StatusForbidden, Words: "referenced", Kind: registry.KindReferenced, ByHand: hubInUse},
-		{Words: "export control", Kind: registry.KindPolicy, Next: "Docker does not serve this country or network: run it from another one"},
+		{Words: "export control", Kind: registry.KindForbidden, Next: "Docker does not serve this country or network: run it from another one"},
 		// The API. It has answered 500 around its registry's 401 (docker/hub-feedback#2398).
 		{To: registry.RequestAPI, Status: http.StatusInternalServerError, Words: "unauthorized", Kind: registry.KindAuth, Next: hubDelete},
 		{To: registry.RequestAPI, Status: http.StatusInternalServerError, Words: "status=401", Kind: registry.KindAuth, Next: hubDelete},
@@ -58,7 +58,7 @@ const (
 	hubExpired = "the personal access token has expired: make a new one at https://app.docker.com/settings/personal-access-tokens and docker login with it"
 	hubInUse   = "docker buildx imagetools inspect {name}@{digest} shows what it is; delete the tags and indexes that have it first, at https://hub.docker.com/r/{repository}/tags"
 	// Since July 2026 docker/login-action can log in with a workflow's identity.
-	hubShortLived = "docker's login for docker.io is a short-lived token from a workflow's identity, which Docker Hub's registry takes and its API does not: " +
+	hubShortLived = "docker's login for docker.io is a short-lived token from a workflow's identity (OIDC), which Docker Hub's registry takes and its API does not: " +
 		"to read immutability or delete tags, docker login with a personal access token that has Read, Write, Delete"
 )
 

@@ -32,12 +32,12 @@ var ecrMeanings = []Meaning{
 	{To: registry.RequestWrite, Code: "TAG_INVALID", Words: "already exists", Kind: registry.KindImmutable},
 	{To: registry.RequestWrite, Words: "imagetagalreadyexists", Kind: registry.KindImmutable},
 	{To: registry.RequestDelete, Words: "referenced by manifest list", Kind: registry.KindReferenced},
-	{To: registry.RequestWrite, Words: "limitexceeded", Kind: registry.KindPolicy, Next: quota},
+	{To: registry.RequestWrite, Words: "limitexceeded", Kind: registry.KindForbidden, Next: quota},
 	{Words: "rate exceeded", Kind: registry.KindRateLimit},
 	{Words: "throttling", Kind: registry.KindRateLimit},
 	{Words: "ecr:batchdeleteimage", Kind: registry.KindAuth},
-	{Words: "explicit deny", Kind: registry.KindAuth, Next: "a policy of the AWS organization, the repository or the role denies it: the registry's words name the action; no login helps"},
-	{Words: "vpc endpoint policy", Kind: registry.KindAuth, Next: "the VPC endpoint's policy denies it: the registry's words name the action; no login helps"},
-	{Status: http.StatusBadRequest, Words: "authorization token has expired", Kind: registry.KindAuth},
-	{Status: http.StatusBadRequest, Words: "no basic auth credentials", Kind: registry.KindAuth},
+	{Words: "explicit deny", Kind: registry.KindForbidden, Next: "a policy of the AWS organization, the repository or the role denies it: the registry's words name the action; no login helps"},
+	{Words: "vpc endpoint policy", Kind: registry.KindForbidden, Next: "the VPC endpoint's policy denies it: the registry's words name the action; no login helps"},
+	{Words: "authorization token", Kind: registry.KindAuth}, // it has expired, or is invalid
+	{Words: "no basic auth credentials", Kind: registry.KindAuth},
 }

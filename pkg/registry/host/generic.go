@@ -28,8 +28,8 @@ var generic = &Host{
 		{Words: "rate exceeded", Kind: registry.KindRateLimit},
 		{Words: "too many requests", Kind: registry.KindRateLimit},
 		// Space that is used up comes back when something is deleted, by a person.
-		{To: registry.RequestWrite, Words: "quota", Kind: registry.KindPolicy, Next: quota},
-		{To: registry.RequestWrite, Words: "storage limit", Kind: registry.KindPolicy, Next: quota},
+		{To: registry.RequestWrite, Words: "quota", Kind: registry.KindForbidden, Next: quota},
+		{To: registry.RequestWrite, Words: "storage limit", Kind: registry.KindForbidden, Next: quota},
 		// A tag that stays as it is.
 		{To: registry.RequestWrite, Words: "immutab", Kind: registry.KindImmutable},
 		{To: registry.RequestDelete, Words: "immutab", Kind: registry.KindImmutable},
@@ -46,13 +46,18 @@ var generic = &Host{
 		{To: registry.RequestDelete, Status: http.StatusConflict, Kind: registry.KindReferenced},
 		// A network between us and the registry.
 		{Status: http.StatusProxyAuthRequired, Kind: registry.KindNotARegistry, Next: "a proxy wants a login of its own: put user and password into HTTPS_PROXY"},
-		{Words: "ip allow list", Kind: registry.KindAuth, Next: allowList},
-		{Words: "ip address is not allowed", Kind: registry.KindAuth, Next: allowList},
-		{Words: "firewall", Kind: registry.KindAuth, Next: allowList},
+		{Words: "ip allow list", Kind: registry.KindForbidden, Next: allowList},
+		{Words: "ip address is not allowed", Kind: registry.KindForbidden, Next: allowList},
+		{Words: "firewall", Kind: registry.KindForbidden, Next: allowList},
+		{Status: http.StatusForbidden, Words: "error code: 10", Kind: registry.KindForbidden, Next: "the network in front of the service refuses this machine or this client (Cloudflare), and no login helps: run it from another machine, or later"},
 		{Words: "zscaler", Kind: registry.KindNotARegistry},
-		// A read that a rule of the project forbids.
-		{To: registry.RequestRead, Status: http.StatusPreconditionFailed, Kind: registry.KindPolicy},
+		// What exists, and is not given to who asks.
+		{To: registry.RequestRead, Status: http.StatusPreconditionFailed, Kind: registry.KindUnreadable},
+		{To: registry.RequestRead, Status: http.StatusNotFound, Words: "client accepts", Kind: registry.KindUnreadable, Next: unaccepted},
+		{To: registry.RequestRead, Status: http.StatusNotFound, Words: "accept header", Kind: registry.KindUnreadable, Next: unaccepted},
 		// Deletions that are not offered in this form.
+		{To: registry.RequestDelete, Status: http.StatusBadRequest, Code: "DENIED", Kind: registry.KindAuth},
+		{To: registry.RequestDelete, Status: http.StatusBadRequest, Code: "UNAUTHORIZED", Kind: registry.KindAuth},
 		{To: registry.RequestDelete, Status: http.StatusBadRequest, Kind: registry.KindUnsupported},
 		{To: registry.RequestDelete, Status: http.StatusNotAcceptable, Kind: registry.KindUnsupported},
 		{To: registry.RequestDelete, Status: http.StatusPreconditionFailed, Kind: registry.KindImmutable},
@@ -62,6 +67,7 @@ var generic = &Host{
 
 const (
 	maintenance = "the registry takes no changes at the moment: run it again when it does"
+	unaccepted  = "the tag exists and names something in a format that is not an image's, or is too old: look at it with crane manifest {ref}"
 	quota       = "the registry has no room left for {repository}: delete what is not needed, or have the limit raised"
 	allowList   = "{host} does not accept this machine's address: add it to the list of allowed addresses, or run this inside the network that is allowed; another login does not help"
 )

@@ -36,7 +36,7 @@ var ghcr = &Host{
 		{Words: "abuse detection", Own: true, Kind: registry.KindRateLimit, Wait: time.Minute},
 		{To: registry.RequestAPI, Words: "api rate limit exceeded", Kind: registry.KindRateLimit},
 		{Words: "saml", Kind: registry.KindAuth, Next: "the organization {owner} uses single sign-on: authorize the token for it at https://github.com/settings/tokens (Configure SSO), then run it again"},
-		{Words: "ip allow list", Kind: registry.KindAuth, Next: "the organization {owner} has an IP allow list, and this machine's address is not on it: add it there (organization settings, Authentication security), or run this on a runner that is allowed"},
+		{Words: "ip allow list", Own: true, Kind: registry.KindForbidden, Next: "the organization {owner} has an IP allow list, and this machine's address is not on it: add it there (organization settings, Authentication security), or run this on a runner that is allowed"},
 		{Words: "bad credentials", Kind: registry.KindAuth, Next: "the token is wrong or has expired: docker login ghcr.io again, or set GITHUB_TOKEN"},
 		{To: registry.RequestAPI, Status: http.StatusBadRequest, Words: "last", Kind: registry.KindReferenced, ByHand: "it is the last tagged version, which GitHub deletes only with the whole package: push another version first and run regcleanup again, or decide to delete the package at {page}"},
 		{To: registry.RequestAPI, Status: http.StatusBadRequest, Words: "5000 downloads", Kind: registry.KindReferenced, ByHand: "ask GitHub support to delete it, https://support.github.com/contact, naming the version {digest} of {page}"},

@@ -17,12 +17,13 @@ var gitea = &Host{
 	Recognize: func(seen http.Header) bool {
 		return challenge(seen, "service") == "container_registry" && strings.HasSuffix(realmPath(seen), "/v2/token")
 	},
-	Rights:       "docker login {host} with an access token that has write:package, of an account that may write packages of {owner}",
-	DeleteRights: "docker login {host} with an access token that has write:package, of an owner of {owner}",
+	Rights:       "log in to Gitea or Forgejo: docker login {host} with an access token that has write:package, of an account that may write packages of {owner}",
+	DeleteRights: "log in to Gitea or Forgejo: docker login {host} with an access token that has write:package, of an owner of {owner}",
 	Undo:         "delete {tag} at https://{host}/{owner}/-/packages/container/{rest}/{tag}",
 	Meanings: []Meaning{
-		{Words: "quota", Kind: registry.KindPolicy, Next: quota},
-		{Status: http.StatusRequestEntityTooLarge, To: registry.RequestWrite, Kind: registry.KindPolicy, Next: quota},
+		{Words: "reqpackageaccess", Own: true, Kind: registry.KindAuth},
+		{Words: "quota", Kind: registry.KindForbidden, Next: quota},
+		{Status: http.StatusRequestEntityTooLarge, To: registry.RequestWrite, Kind: registry.KindForbidden, Next: quota},
 	},
 	Notes: "A digest takes all its tags along.",
 }

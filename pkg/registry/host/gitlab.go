@@ -22,7 +22,7 @@ var gitLab = &Host{
 	Unlock:       "change the project's rule for protected container tags that matches {tag} (Settings, Packages and registries)",
 	Meanings: []Meaning{
 		{Words: "2fa enabled", Kind: registry.KindAuth, Next: "the password is wrong, or the account has two-factor login: docker login with a personal access token in the place of the password"},
-		{Words: "http basic: access denied", Kind: registry.KindAuth, Next: "docker's login for {host} is refused: docker login with a personal, project or deploy token that has read_registry and write_registry"},
+		{Words: "http basic: access denied", Kind: registry.KindAuth, Next: "GitLab refuses docker's login: docker login {host} with a personal, project or deploy token that has read_registry and write_registry"},
 		{Words: "undergoing a rename", Kind: registry.KindOutage, Next: "the project is being renamed: run it again when that is done"},
 		{Words: "rename_in_progress", Kind: registry.KindOutage, Next: "the project is being renamed: run it again when that is done"},
 		{Words: "protected", To: registry.RequestWrite, Kind: registry.KindImmutable},

@@ -24,11 +24,11 @@ var harbor = &Host{
 		return strings.Contains(e.Message, "project") && strings.Contains(e.Message, "not found")
 	},
 	Meanings: []Meaning{
-		{To: registry.RequestRead, Status: http.StatusPreconditionFailed, Words: "signed", Own: true, Kind: registry.KindPolicy, Next: harborSigned},
-		{To: registry.RequestRead, Status: http.StatusPreconditionFailed, Words: "vulnerab", Own: true, Kind: registry.KindPolicy, Next: harborVulnerable},
-		{To: registry.RequestRead, Code: "PROJECTPOLICYVIOLATION", Own: true, Kind: registry.KindPolicy, Next: harborPolicy},
+		{To: registry.RequestRead, Status: http.StatusPreconditionFailed, Words: "signed", Own: true, Kind: registry.KindUnreadable, Next: harborSigned},
+		{To: registry.RequestRead, Status: http.StatusPreconditionFailed, Words: "vulnerab", Own: true, Kind: registry.KindUnreadable, Next: harborVulnerable},
+		{To: registry.RequestRead, Code: "PROJECTPOLICYVIOLATION", Own: true, Kind: registry.KindUnreadable, Next: harborPolicy},
 		{Words: "configured as immutable", Own: true, Kind: registry.KindImmutable},
-		{Words: "upper limit", Kind: registry.KindPolicy, Next: "the Harbor project {project} has reached its storage quota: delete what is not needed, or have the quota raised"},
+		{Words: "upper limit", Kind: registry.KindForbidden, Next: "the Harbor project {project} has reached its storage quota: delete what is not needed, or have the quota raised"},
 		{Words: "read only", Kind: registry.KindOutage, Next: maintenance},
 		{To: registry.RequestDelete, Code: "UNSUPPORTED", Kind: registry.KindUnsupported},
 	},

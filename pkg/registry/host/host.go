@@ -301,26 +301,36 @@ func (r *Registries) ByHand(c Change, e *registry.Error) string {
 	return fill(h.byHand(c, e), c, r.page(c.Ref))
 }
 
+// again and restore end and replace an advice.
+const (
+	again   = ", then run regcleanup again"
+	restore = "crane tag {name}@{before} {tag}"
+)
+
 func (h *Host) byHand(c Change, e *registry.Error) string {
-	again := ", then run regcleanup again"
 	switch {
 	case e != nil && e.ByHand != "":
 		return e.ByHand
 	case e != nil && e.Kind == registry.KindImmutable:
 		return cmp.Or(h.Unlock, "at {host} lift the rule that makes {tag} immutable") + again
+	case e != nil && e.Kind == registry.KindForbidden:
+		return cmp.Or(e.Next, "ask the administrator of {host}") + again
+	case e != nil && e.Kind == registry.KindAuth:
+		rights := cmp.Or(e.Next, h.DeleteRights, generic.DeleteRights) + again
+		switch {
+		case c.Before != "":
+			rights += ", or with that login: " + restore
+		case h.Undo != "" && h != generic:
+			rights += "; or " + h.Undo
+		}
+		return rights
 	case c.Before != "":
-		return "crane tag {name}@{before} {tag}"
+		return restore
 	case e == nil:
 		return cmp.Or(h.Undo, generic.Undo)
 	case e.Kind == registry.KindReferenced:
 		return "crane manifest {name}@{digest} shows the image; delete what still needs it first" + again
-	case e.Kind == registry.KindAuth:
-		rights := cmp.Or(h.DeleteRights, generic.DeleteRights) + again
-		if h.Undo != "" {
-			rights += "; or " + h.Undo
-		}
-		return rights
-	case h.Undo != "" && (h != generic || !c.Shared):
+	case h.Undo != "" && h != generic:
 		return h.Undo
 	case c.Shared:
 		return "no command deletes only the tag there: move it by hand, or delete {tag} on the registry's own page for {repository}"

@@ -22,9 +22,10 @@ var nexus = &Host{
 	Unlock:       "set the repository's deployment policy to Allow redeploy (Nexus, Repository, Hosted)",
 	Meanings: []Meaning{
 		{Words: "does not allow updating assets", Own: true, Kind: registry.KindImmutable},
+		{To: registry.RequestWrite, Code: "BLOB_UPLOAD_INVALID", Words: "cannot be updated", Own: true, Kind: registry.KindImmutable},
 		{To: registry.RequestWrite, Words: "disable_redeploy", Kind: registry.KindImmutable},
-		{Words: "end user license agreement", Own: true, Kind: registry.KindPolicy, Next: "Nexus wants its licence accepted first: an administrator does that at https://{host}"},
-		{Words: "usage limit", Kind: registry.KindPolicy, Next: "Nexus has reached the limits of its edition: ask the administrator of {host}"},
+		{Words: "end user license agreement", Own: true, Kind: registry.KindForbidden, Next: "Nexus wants its licence accepted first: an administrator does that at https://{host}"},
+		{Words: "usage limit", Kind: registry.KindForbidden, Next: "Nexus has reached the limits of its edition: ask the administrator of {host}"},
 	},
 	Notes: "Deletes by digest only. Since 3.8x a digest's tags stay, so the tag is looked at again.",
 }
