@@ -49,7 +49,7 @@ func newTool() *command.Tool {
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "delete", Usage: "carry the plan out", Destination: &o.delete, DisableDefaultText: true},
 			command.Choice("on-blocked", "what a refusal of a registry leads to", &o.onBlocked, "warn", "fail"),
-			&cli.BoolFlag{Name: "any-run", Usage: "accept records of other runs than this one", Destination: &o.anyRun, DisableDefaultText: true},
+			command.AnyRun(&o.anyRun),
 			&cli.BoolFlag{
 				Name:        "accept-revision-label",
 				Usage:       "where a push failed half-way, take the image's revision label for proof",

@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -34,6 +35,7 @@ type app struct {
 	format       string
 	annotations  []string // KEY=VALUE
 	recursive    bool
+	anyRun       bool
 	parallel     int
 	identity     identity
 	services     signing.Source
@@ -57,6 +59,7 @@ func newTool() *command.Tool {
 			command.Choice("format", "layout of the signature", &a.format, string(signing.FormatBundle), string(signing.FormatLegacy), formatBoth),
 			command.Strings("annotation", "sign `KEY=VALUE` with the image", &a.annotations),
 			&cli.BoolFlag{Name: "recursive", Usage: "sign the manifests that an index lists, too", Destination: &a.recursive, DisableDefaultText: true},
+			command.AnyRun(&a.anyRun),
 			&cli.IntFlag{Name: "parallel", Usage: "sign `N` digests at once", Destination: &a.parallel, Value: a.parallel},
 		}, a.identity.flags(), a.serviceFlags()),
 		// As many attempts as the time allows: Rekor's bad spells last several minutes,
@@ -96,7 +99,7 @@ func (a *app) run(ctx context.Context, env *command.Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	book, err := openBook(a.tool.Common.Record, env)
+	book, err := a.openBook(env)
 	if err != nil {
 		return err
 	}
@@ -108,8 +111,8 @@ func (a *app) run(ctx context.Context, env *command.Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := book.save(); err != nil {
-		return err
+	if err := book.Save(); err != nil {
+		return command.Exit(command.ExitInternal, err)
 	}
 	client, err := host.Open(ctx, registry.Options{Timeout: a.tool.Common.Timeout, Log: env.Log}, env.Getenv)
 	if err != nil {
@@ -131,10 +134,11 @@ func (a *app) run(ctx context.Context, env *command.Env, args []string) error {
 		OnWait:      func(w signretry.Waiting) { showWait(ctx, env, w) },
 	})
 	env.Live.Clear()
-	if err := a.tell(ctx, env, report); err != nil {
-		return err
+	err = a.tell(ctx, env, report)
+	if book.err != nil {
+		err = errors.Join(command.Exit(command.ExitInternal, book.err), err)
 	}
-	return book.err
+	return err
 }
 
 func (a *app) formats() []signing.Format {

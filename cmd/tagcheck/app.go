@@ -72,7 +72,7 @@ func run(ctx context.Context, env *command.Env, common *command.Common, o *optio
 	if err != nil {
 		return err
 	}
-	rec, err := openRecord(common.Record, env)
+	rec, err := env.OpenRecord(common.Record, record.Options{}, "give this run a record of its own with --record")
 	if err != nil {
 		return err
 	}
@@ -93,11 +93,9 @@ func run(ctx context.Context, env *command.Env, common *command.Common, o *optio
 	}
 	remember(rec, tags)
 	result := tagcheck.Judge(tags, tagcheck.Mode(o.onExisting), tagcheck.Mode(o.onUnknown))
-	if rec != nil {
-		note(rec, tags)
-		if err := rec.Save(common.Record); err != nil {
-			return err
-		}
+	note(rec, tags)
+	if err := rec.Save(); err != nil {
+		return command.Exit(command.ExitInternal, err)
 	}
 	if err := report(env, common, result); err != nil {
 		return err
@@ -134,52 +132,23 @@ func references(o *options) ([]registry.Reference, error) {
 	return refs, nil
 }
 
-// openRecord reads the record of this run, or starts it; nil without --record.
-func openRecord(path string, env *command.Env) (*record.Record, error) {
-	if path == "" {
-		return nil, nil //nolint:nilnil // no record is wanted
-	}
-	run := record.RunFromEnv(env.Getenv)
-	rec, err := record.LoadOrNew(path, run)
-	if err != nil {
-		return nil, command.Exit(command.ExitUsage, err)
-	}
-	if !rec.Run.Same(run) {
-		return nil, &command.UsageError{
-			Err:  fmt.Errorf("the record %s belongs to run %q of %q, this is run %q of %q", path, rec.Run.ID, rec.Run.Repository, run.ID, run.Repository),
-			Next: "give this run a record of its own with --record",
-		}
-	}
-	rec.Run = run
-	return rec, nil
-}
-
-// note writes what was seen to the record. The first certain state in a run stays
-// the one "before": a later look sees what the run itself has published.
+// note writes what was seen to the record.
 func note(rec *record.Record, tags []tagcheck.Tag) {
 	for _, t := range tags {
-		entry := rec.Put(t.Ref.String())
-		entry.Moving = t.Moving
-		entry.Immutable = &record.Immutable{State: t.Immutable.String(), Rule: t.Immutable.Rule}
-		seen := &record.State{State: string(t.State), Digest: t.Digest, Reason: t.Reason, CheckedAt: t.CheckedAt}
-		if entry.Before == nil || entry.Before.State == record.Unknown {
-			entry.Before = seen
-			continue
-		}
-		entry.Now = seen
+		rec.Seen(record.Look{
+			Ref: t.Ref.String(), Moving: t.Moving,
+			State:     record.State{State: string(t.State), Digest: t.Digest, Reason: t.Reason, CheckedAt: t.CheckedAt},
+			Immutable: record.Immutable{State: t.Immutable.String(), Rule: t.Immutable.Rule},
+		})
 	}
 }
 
-// remember tells the tags what the record, if there is one, knows of them: an
-// earlier look of this run, perhaps of its first attempt.
+// remember tells the tags what the record knows of them: an earlier look of this run,
+// perhaps of its first attempt.
 func remember(rec *record.Record, tags []tagcheck.Tag) {
-	if rec == nil {
-		return
-	}
 	for i := range tags {
-		if entry := rec.Tag(tags[i].Ref.String()); entry != nil && entry.Before != nil {
-			tags[i].Before = tagcheck.Before{State: tagcheck.State(entry.Before.State), Digest: entry.Before.Digest}
-		}
+		before := rec.Before(tags[i].Ref.String())
+		tags[i].Before = tagcheck.Before{State: tagcheck.State(before.State), Digest: before.Digest}
 	}
 }
 

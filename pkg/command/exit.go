@@ -20,6 +20,9 @@ const (
 	ExitUsage   = 2 // the command line is wrong; nothing was done
 	ExitOutage  = 3 // a service could not be asked: running it again can succeed
 	ExitPartial = 4 // some done, some not
+	// ExitInternal is a failure of the command or of the machine it runs on: a file that
+	// cannot be written, a bug. It says nothing about the images.
+	ExitInternal = 5
 )
 
 // ExitError ends a run with Code. With a nil Err nothing is printed: what there
