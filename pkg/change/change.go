@@ -94,7 +94,7 @@ func (e *AcceptedError) Error() string { return e.Err.Error() }
 func (e *AcceptedError) Unwrap() error { return e.Err }
 
 // settle is how long a registry may show an old answer after it accepted a change.
-// GHCR was seen to do so for five seconds.
+// One was seen to do so for five seconds.
 const settle = 15 * time.Second
 
 // Look returns the digest that ref names, "" when the registry proves that it names

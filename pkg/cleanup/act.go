@@ -140,7 +140,7 @@ func finishing(ctx context.Context) (context.Context, context.CancelFunc) {
 	if deadline, ok := ctx.Deadline(); ok {
 		// A wait that does not fit is not begun. ctx itself ends act, and says why: hence
 		// the second.
-		act, free = context.WithDeadline(act, deadline.Add(time.Second)) //nolint:govet // free is called below
+		act, free = context.WithDeadline(act, deadline.Add(time.Second))
 	}
 	stop := context.AfterFunc(ctx, func() {
 		if !errors.Is(context.Cause(ctx), context.DeadlineExceeded) {

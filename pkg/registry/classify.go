@@ -62,9 +62,8 @@ type Reading struct {
 }
 
 // absenceCodes are the error codes with which a registry itself says that a tag,
-// manifest or repository does not exist (distribution specification, "Error
-// Codes"; TAG_EXPIRED is Quay's, NOT_FOUND Harbor's and Artifactory's).
-var absenceCodes = map[string]bool{"MANIFEST_UNKNOWN": true, "NAME_UNKNOWN": true, "TAG_EXPIRED": true, "NOT_FOUND": true}
+// manifest or repository does not exist (distribution specification, "Error Codes").
+var absenceCodes = map[string]bool{"MANIFEST_UNKNOWN": true, "NAME_UNKNOWN": true}
 
 // failure makes an Error of what t saw of an operation that ended with err.
 func (c *Client) failure(ctx context.Context, op string, ref Reference, t *trace, err error) *Error {

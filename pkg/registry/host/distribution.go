@@ -22,5 +22,6 @@ var distribution = &Host{
 		{To: registry.RequestDelete, Status: http.StatusBadRequest, Code: "DIGEST_INVALID", Own: true, Kind: registry.KindUnsupported},
 		{To: registry.RequestDelete, Code: "UNSUPPORTED", Kind: registry.KindUnsupported},
 	},
+	Real:  "2.8.3 and 3",
 	Notes: "Version 2 deletes by digest only; deletions are off unless they are configured.",
 }

@@ -15,6 +15,7 @@ var generic = &Host{
 	Name:         "other registries",
 	DeleteRights: "docker login {host} with an account that may delete in {repository}",
 	Undo:         "crane delete {ref}",
+	Real:         "olareg, cue's ociregistry",
 	Notes:        "Read by the specification alone, and by what refusals of all registries have in common.",
 	Meanings: []Meaning{
 		// A server in maintenance refuses what it will take again.
@@ -51,6 +52,9 @@ var generic = &Host{
 		{Words: "firewall", Kind: registry.KindForbidden, Next: allowList},
 		{Status: http.StatusForbidden, Words: "error code: 10", Kind: registry.KindForbidden, Next: "the network in front of the service refuses this machine or this client (Cloudflare), and no login helps: run it from another machine, or later"},
 		{Words: "zscaler", Kind: registry.KindNotARegistry},
+		// Absence in words of their own: Harbor, Artifactory.
+		{To: registry.RequestRead, Status: http.StatusNotFound, Code: "NOT_FOUND", Kind: registry.KindNotFound},
+		{To: registry.RequestDelete, Status: http.StatusNotFound, Code: "NOT_FOUND", Kind: registry.KindNotFound},
 		// What exists, and is not given to who asks.
 		{To: registry.RequestRead, Status: http.StatusPreconditionFailed, Kind: registry.KindUnreadable},
 		{To: registry.RequestRead, Status: http.StatusNotFound, Words: "client accepts", Kind: registry.KindUnreadable, Next: unaccepted},

@@ -60,8 +60,9 @@ type Host struct {
 	// KeepsUntagged says that the parts of an index stay, without a tag, when the index is
 	// deleted, and that they can be deleted one by one.
 	KeepsUntagged bool
-	// Notes are for docs/registries.md: what a user of this kind should know.
-	Notes string
+	// Notes and Real are for docs/registries.md: what a user of this kind should know, and
+	// which real servers the end-to-end tests run.
+	Notes, Real string
 }
 
 // Meaning is what an answer means. The fields before Kind are what it is known by; a
