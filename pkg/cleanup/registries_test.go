@@ -163,6 +163,70 @@ func wantBlocked(t *testing.T, reports []cleanup.Report, detail, byHand string) 
 	}
 }
 
+// A list of tags that cannot be had, or that lacks what was just seen, is never "no
+// tags": where deleting the digest is the only way, nothing is deleted then.
+func TestRun_listProvesNothing(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		answer http.HandlerFunc
+		want   cleanup.Outcome
+		detail string
+	}{
+		"404 NOT_FOUND":     {registrytest.Error(404, "NOT_FOUND", "404 page not found"), cleanup.Blocked, "could not be had: r.example.com answered 404"},
+		"404 NAME_UNKNOWN":  {registrytest.Error(404, "NAME_UNKNOWN", "unknown"), cleanup.Blocked, "could not be had: r.example.com answered 404"},
+		"401":               {registrytest.Error(401, "UNAUTHORIZED", "authentication required"), cleanup.Blocked, "could not be had: r.example.com answered 401"},
+		"a page in between": {registrytest.Text(200, "text/html", "<html>log in</html>"), cleanup.Blocked, "could not be had"},
+		"cut off":           {registrytest.Text(200, "application/json", `{"name":"org/app","tags":["1",`), cleanup.Blocked, "could not be had"},
+		"empty":             {registrytest.Text(200, "application/json", `{"name":"org/app","tags":[]}`), cleanup.Failed, "lacks 1, which exists"},
+		"no list at all":    {registrytest.Text(200, "application/json", `{"name":"org/app","tags":null}`), cleanup.Failed, "lacks 1, which exists"},
+		"lacks the tag":     {registrytest.Text(200, "application/json", `{"name":"org/app","tags":["stable"]}`), cleanup.Failed, "lacks 1, which exists"},
+		"an outage":         {registrytest.Text(503, "text/plain", "down"), cleanup.Failed, "503 Service Unavailable"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store := registrytest.NewStore(registrytest.Rules{DeleteTag: &registrytest.Refusal{Status: 405, Code: "UNSUPPORTED", Message: "unsupported"}})
+			digest := store.PutImage(repository, "1", "x")
+			store.Tag(repository, "stable", digest)
+			before := store.Tags(repository)
+			s := newSite(t, "r.example.com", registrytest.InProcess{"r.example.com": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if strings.HasSuffix(r.URL.Path, "/tags/list") {
+					test.answer(w, r)
+					return
+				}
+				store.ServeHTTP(w, r)
+			})})
+			reports := s.undo(t.Context(), t, digest, "1")
+			if len(reports) != 1 || reports[0].Outcome != test.want || !strings.Contains(reports[0].Detail, test.detail) {
+				t.Errorf("reports are %+v, want %s with %q", reports, test.want, test.detail)
+			}
+			if diff := cmp.Diff(before, store.Tags(repository)); diff != "" {
+				t.Errorf("tags (-before +after):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Every form in which a registry refuses to delete by tag leads to the digest.
+func TestRun_formsOfRefusal(t *testing.T) {
+	t.Parallel()
+	for _, refusal := range refusals {
+		t.Run(fmt.Sprint(refusal.Status, " ", refusal.Code, refusal.Text), func(t *testing.T) {
+			t.Parallel()
+			store := registrytest.NewStore(registrytest.Rules{DeleteTag: &refusal})
+			digest := store.PutImage(repository, "1", "x")
+			store.PutImage(repository, "stable", "y")
+			s := newSite(t, "r.example.com", registrytest.InProcess{"r.example.com": store})
+			reports := s.undo(t.Context(), t, digest, "1")
+			if len(reports) != 1 || reports[0].Outcome != cleanup.Done {
+				t.Errorf("reports are %+v, want it done", reports)
+			}
+			if got := store.Tags(repository); got["1"] != "" || got["stable"] == "" {
+				t.Errorf("tags are %v", got)
+			}
+		})
+	}
+}
+
 // Every refusal that is known of Docker Hub's API, with what to do about it.
 func TestRun_refusalsOfDockerHub(t *testing.T) {
 	logIn(t, "org", "secret")

@@ -191,6 +191,75 @@ func TestHub_loginOnce(t *testing.T) {
 	}
 }
 
+// One login is docker's, for the registry and for the API beside it: refused by one of
+// them, by whichever is asked first, it is sent to none again in the run. The same holds
+// for one that is answered with 429, as a locked account's is.
+func TestHub_oneLoginForBothServices(t *testing.T) {
+	locked := registrytest.Text(http.StatusTooManyRequests, "application/json", `{"details":"too many failed login attempts for username or IP address"}`)
+	for name, test := range map[string]struct {
+		credentials string
+		answer      http.HandlerFunc // of both services to a login; nil for their own
+		want        int              // logins
+		kind        registry.Kind
+		transient   bool
+	}{
+		"wrong password": {"bot:wrong", nil, 1, registry.KindAuth, false},
+		"locked account": {"bot:pat", locked, 1, registry.KindAuth, false},
+		"429":            {"bot:pat", registrytest.Text(http.StatusTooManyRequests, "text/plain", "slow down"), 1, registry.KindRateLimit, false},
+		"right password": {"bot:pat", nil, 6, registry.KindUnknown, false}, // a token for each of five repositories, and the API's
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := registrytest.NewDockerHub(bot)
+			for i := range 5 {
+				name := fmt.Sprint("org/app", i)
+				d.Set(name, registrytest.HubRepository{})
+				image(t, d.Images, name, "1")
+			}
+			login(t, test.credentials)
+			logins := 0
+			var mu sync.Mutex
+			count := func(next http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					_, _, basic := r.BasicAuth()
+					if basic || r.URL.Path == "/v2/auth/token" {
+						mu.Lock()
+						logins++
+						mu.Unlock()
+						if test.answer != nil {
+							test.answer(w, r)
+							return
+						}
+					}
+					next.ServeHTTP(w, r)
+				})
+			}
+			hosts := d.Hosts()
+			hosts["auth.docker.io"], hosts["hub.docker.com"] = count(hosts["auth.docker.io"]), count(hosts["hub.docker.com"])
+			net, err := registrytest.NewInternet(hosts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer net.Close()
+			r := open(t, net.Transport())
+			var all sync.WaitGroup
+			for i := range 5 {
+				for range 3 {
+					all.Go(func() {
+						if _, err := r.Head(t.Context(), parse(t, fmt.Sprintf("org/app%d:1", i))); verdictOf(err).Kind != test.kind || verdictOf(err).Transient != test.transient {
+							t.Errorf("Head = %v, want %s", err, test.kind)
+						}
+					})
+				}
+				all.Go(func() { _, _ = hubOf(t, r).Repository(t.Context(), parse(t, fmt.Sprintf("org/app%d:1", i))) })
+			}
+			all.Wait()
+			if logins != test.want {
+				t.Errorf("%d logins were sent, want %d", logins, test.want)
+			}
+		})
+	}
+}
+
 func TestHub_deleteTag(t *testing.T) {
 	accounts := []registrytest.HubAccount{
 		bot,
@@ -239,7 +308,7 @@ func TestHub_deleteTag(t *testing.T) {
 			c, net := deletes(t, d, test.login)
 			err := hubOf(t, c).DeleteTag(t.Context(), parse(t, "org/app:"+test.tag))
 			got := verdictOf(err)
-			if got.Wait > 58*time.Second {
+			if got.Wait > 30*time.Second {
 				got.Wait = time.Minute
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {

@@ -141,19 +141,22 @@ func TestPackages_failures(t *testing.T) {
 		hint  string
 		wait  bool
 	}{
-		"no token":               {"", func(*registrytest.GHCR, string) {}, registry.KindAuth, "nothing was asked of api.github.com (there is no token)", "delete:packages", false},
-		"a wrong token":          {"ghp_y", func(*registrytest.GHCR, string) {}, registry.KindAuth, "401 Unauthorized (Bad credentials)", "the token is wrong or has expired", false},
-		"no admin":               {"ghs_x", func(g *registrytest.GHCR, _ string) { g.Readers = []string{"ghs_x"} }, registry.KindNotFound, "404 Not Found (Package version not found.)", "", false},
-		"not visible":            {"ghs_x", func(g *registrytest.GHCR, _ string) { g.Blind = []string{"ghs_x"} }, registry.KindNotFound, "404 Not Found (Package not found.)", "", false},
-		"the last tagged":        {"ghs_x", func(g *registrytest.GHCR, _ string) { g.Registry.Tag("org/app", "old", "") }, registry.KindReferenced, "You cannot delete the last tagged version of a package.", "", false},
-		"over 5,000 downloads":   {"ghs_x", func(g *registrytest.GHCR, d string) { g.Downloads[d] = 5001 }, registry.KindReferenced, "more than 5000 downloads", "", false},
-		"forbidden":              {"ghs_x", fault(registrytest.Text(403, "application/json", `{"message":"Resource not accessible by integration"}`)), registry.KindAuth, "Resource not accessible by integration", "Manage Actions access", false},
-		"a secondary limit":      {"ghs_x", fault(limited("Retry-After", "30")), registry.KindRateLimit, "rate limit", "", true},
-		"the hour's limit":       {"ghs_x", fault(reset), registry.KindRateLimit, "rate limit", "", true},
-		"too many requests":      {"ghs_x", fault(registrytest.Text(429, "application/json", `{}`)), registry.KindRateLimit, "429", "", false},
-		"an outage":              {"ghs_x", fault(registrytest.Text(502, "text/html", `<html>`)), registry.KindOutage, "502 Bad Gateway (an HTML page)", "", false},
-		"a proxy":                {"ghs_x", fault(registrytest.Text(404, "text/html", `<html>`)), registry.KindNotARegistry, "but not as a registry does", "", false},
-		"a connection that ends": {"ghs_x", fault(registrytest.Reset), registry.KindOutage, "no answer from api.github.com", "", false},
+		"no token":                              {"", func(*registrytest.GHCR, string) {}, registry.KindAuth, "nothing was asked of api.github.com (there is no token)", "delete:packages", false},
+		"a wrong token":                         {"ghp_y", func(*registrytest.GHCR, string) {}, registry.KindAuth, "401 Unauthorized (Bad credentials)", "the token is wrong or has expired", false},
+		"no admin":                              {"ghs_x", func(g *registrytest.GHCR, _ string) { g.Readers = []string{"ghs_x"} }, registry.KindNotFound, "404 Not Found (Package version not found.)", "", false},
+		"not visible":                           {"ghs_x", func(g *registrytest.GHCR, _ string) { g.Blind = []string{"ghs_x"} }, registry.KindNotFound, "404 Not Found (Package not found.)", "", false},
+		"the last tagged":                       {"ghs_x", func(g *registrytest.GHCR, _ string) { g.Registry.Tag("org/app", "old", "") }, registry.KindReferenced, "You cannot delete the last tagged version of a package.", "", false},
+		"over 5,000 downloads":                  {"ghs_x", func(g *registrytest.GHCR, d string) { g.Downloads[d] = 5001 }, registry.KindReferenced, "more than 5000 downloads", "", false},
+		"forbidden":                             {"ghs_x", fault(registrytest.Text(403, "application/json", `{"message":"Resource not accessible by integration"}`)), registry.KindAuth, "Resource not accessible by integration", "Manage Actions access", false},
+		"a secondary limit":                     {"ghs_x", fault(limited("Retry-After", "30")), registry.KindRateLimit, "rate limit", "", true},
+		"a secondary limit without Retry-After": {"ghs_x", fault(registrytest.Text(403, "application/json", `{"message":"You have exceeded a secondary rate limit. Please wait a few minutes before you try again."}`)), registry.KindRateLimit, "secondary rate limit", "", true},
+		"the old words of it":                   {"ghs_x", fault(registrytest.Text(403, "application/json", `{"message":"You have triggered an abuse detection mechanism. Please wait a few minutes before you try again."}`)), registry.KindRateLimit, "abuse detection", "", true},
+		"single sign-on":                        {"ghs_x", fault(registrytest.Text(403, "application/json", `{"message":"Resource protected by organization SAML enforcement. You must grant your Personal Access token access to this organization."}`)), registry.KindAuth, "SAML", "Configure SSO", false},
+		"the hour's limit":                      {"ghs_x", fault(reset), registry.KindRateLimit, "rate limit", "", true},
+		"too many requests":                     {"ghs_x", fault(registrytest.Text(429, "application/json", `{}`)), registry.KindRateLimit, "429", "", false},
+		"an outage":                             {"ghs_x", fault(registrytest.Text(502, "text/html", `<html>`)), registry.KindOutage, "502 Bad Gateway (an HTML page)", "", false},
+		"a proxy":                               {"ghs_x", fault(registrytest.Text(404, "text/html", `<html>`)), registry.KindNotARegistry, "but not as a registry does", "", false},
+		"a connection that ends":                {"ghs_x", fault(registrytest.Reset), registry.KindOutage, "no answer from api.github.com", "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
