@@ -82,6 +82,17 @@ func (e *StillThereError) Error() string { return e.Err.Error() }
 // Unwrap gives the registry's answer.
 func (e *StillThereError) Unwrap() error { return e.Err }
 
+// AcceptedError says that the registry accepted the change, and that it was not seen
+// whether it was made.
+type AcceptedError struct {
+	Err error // why no look could tell
+}
+
+func (e *AcceptedError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the reason.
+func (e *AcceptedError) Unwrap() error { return e.Err }
+
 // settle is how long a registry may show an old answer after it accepted a change.
 // GHCR was seen to do so for five seconds.
 const settle = 15 * time.Second
@@ -148,6 +159,9 @@ func (c Change) Do(ctx context.Context, policy retry.Policy, r Registry) (outcom
 		}
 		return outcome, stays
 	})
+	if _, unchanged := errors.AsType[*UnchangedError](err); err != nil && accepted && !unchanged {
+		err = &AcceptedError{err}
+	}
 	return outcome, now, err
 }
 

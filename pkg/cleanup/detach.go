@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -123,6 +124,9 @@ func (r *run) finishDetach(ctx context.Context, s Step, thrown, image string) Re
 			outcome = change.Made
 		}
 		return r.report(s)(outcome, now, nil)
+	}
+	if _, accepted := errors.AsType[*change.AcceptedError](err); accepted {
+		return r.refused(s, err) // it is deleted: a later run sees it, or finishes it
 	}
 	if image == "" {
 		claim := s

@@ -239,15 +239,12 @@ func (c Cleaner) shared(s Step, v host.Version, others []string) *Refusal {
 }
 
 // step plans one tag. version has the tag as the registry's API lists it, zero when it
-// does not: only a tag that has what was published is believed from there.
+// does not. That list can be old: what the tag names now, the registry says.
 func (c Cleaner) step(ctx context.Context, claim Claim, version host.Version) Step {
 	s := Step{Claim: claim}
-	now := version.Digest
-	if now == "" || now != claim.Published {
-		var err error
-		if now, err = c.now(ctx, claim.Ref); err != nil {
-			return s.unread("the registry could not be asked", err)
-		}
+	now, err := c.now(ctx, claim.Ref)
+	if err != nil {
+		return s.unread("the registry could not be asked", err)
 	}
 	s.Now = now
 	if version.Digest == now {

@@ -385,9 +385,10 @@ func TestRun_requests(t *testing.T) {
 					t.Errorf("%s %s %s", r.Claim.Ref, r.Outcome, r.Detail) // a limit would be one
 				}
 			}
-			// Five a tag: what it still is, the version once more, its deletion, and two that
-			// prove that it is gone. Besides the owner, the list, and the list again each minute.
-			if got := s.requests.Load(); got > 5*n+40 || len(g.Registry.Tags(repository)) != 1 {
+			// Six a tag: what it is, what it still is, the version once more, its deletion, and
+			// two that prove that it is gone. Besides the owner, the list, and the list again
+			// each minute.
+			if got := s.requests.Load(); got > 6*n+40 || len(g.Registry.Tags(repository)) != 1 {
 				t.Errorf("%d requests, tags left: %v", got, g.Registry.Tags(repository))
 			}
 		})
