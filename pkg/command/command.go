@@ -65,7 +65,7 @@ func Main(newTool func() *Tool) {
 	tool := newTool()
 	bug.Handle(func(value any, stack []byte) {
 		direct := &Env{Name: tool.Name, Err: os.Stderr, Log: env.Log, Workflow: env.Workflow} // past what the goroutine may hold
-		direct.report(direct.bug(value, stack))
+		direct.report(direct.bug(context.Background(), value, stack))
 		os.Exit(ExitInternal)
 	})
 	os.Exit(Run(context.Background(), tool, os.Args[1:], env))
@@ -98,15 +98,15 @@ func recovered(ctx context.Context, tool *Tool, args []string, env *Env) (err er
 	defer func() {
 		if value := recover(); value != nil {
 			env.Live.Clear()
-			err = env.bug(value, debug.Stack())
+			err = env.bug(ctx, value, debug.Stack())
 		}
 	}()
 	return run(ctx, tool, args, env)
 }
 
 // bug is a panic as an internal failure. Its stack is printed with debug logging only.
-func (e *Env) bug(value any, stack []byte) error {
-	if e.Log.Enabled(context.Background(), slog.LevelDebug) {
+func (e *Env) bug(ctx context.Context, value any, stack []byte) error {
+	if e.Log.Enabled(ctx, slog.LevelDebug) {
 		for line := range strings.Lines(string(stack)) {
 			_, _ = fmt.Fprintf(e.Err, "%s: debug: %s\n", e.Name, actions.Plain(line))
 		}

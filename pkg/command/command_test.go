@@ -260,7 +260,7 @@ func TestRun_bug(t *testing.T) {
 	t.Parallel()
 	oops := func(context.Context, *command.Env) error { panic("oops\nat dawn") }
 	want := regexp.MustCompile(`^toy: error: this is a bug in toy [^\n]+: oops at dawn\n` +
-		`toy: hint: report the line above at https://github.com/LerianStudio/pushguard/issues, [^\n]+\n$`)
+		`toy: hint: report the line above at https://github\.com/LerianStudio/pushguard/issues, [^\n]+\n$`)
 	if got := toy(t, oops); got.Code != 5 || got.Out != "" || !want.MatchString(got.Err) {
 		t.Errorf("exit code %d, stdout %q, stderr %q; want 5, %s", got.Code, got.Out, got.Err, want)
 	}

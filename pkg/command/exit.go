@@ -107,10 +107,10 @@ func exitCode(err error) int {
 
 // isInternal reports whether some command has said so of err, or of one that it joins.
 func isInternal(err error) bool {
-	if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the tree is walked by hand
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
 		return slices.ContainsFunc(many.Unwrap(), isInternal)
 	}
-	if e, ok := err.(*ExitError); ok && e.Code == ExitInternal { //nolint:errorlint // see above
+	if e, ok := err.(*ExitError); ok && e.Code == ExitInternal { //nolint:errorlint // the tree is walked by hand
 		return true
 	}
 	err = errors.Unwrap(err)
