@@ -88,7 +88,7 @@ func run(ctx context.Context, env *command.Env, common *command.Common, o *optio
 	}
 	cleaner, err := newCleaner(budget, env, common, o)
 	if err != nil {
-		return command.Exit(command.ExitUsage, err)
+		return command.FileError(err, "nothing was changed; correct the setting and run it again")
 	}
 	cleaner.Policy, cleaner.Commit = policy, in.commit
 	steps := cleaner.Plan(budget, in.claims)

@@ -120,8 +120,5 @@ func (in *input) note(r cleanup.Report) error {
 			failures = append(failures, rec.Save())
 		}
 	}
-	if err := errors.Join(failures...); err != nil {
-		return command.Exit(command.ExitInternal, err)
-	}
-	return nil
+	return command.Internal(errors.Join(failures...))
 }

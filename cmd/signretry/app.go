@@ -112,11 +112,11 @@ func (a *app) run(ctx context.Context, env *command.Env, args []string) error {
 		return err
 	}
 	if err := book.Save(); err != nil {
-		return command.Exit(command.ExitInternal, err)
+		return command.Internal(err)
 	}
 	client, err := host.Open(ctx, registry.Options{Timeout: a.tool.Common.Timeout, Log: env.Log}, env.Getenv)
 	if err != nil {
-		return err
+		return command.FileError(err, "nothing was signed; correct the setting and run it again")
 	}
 	report := signretry.Run(ctx, images, signretry.Options{
 		Registry:    client,
@@ -135,10 +135,7 @@ func (a *app) run(ctx context.Context, env *command.Env, args []string) error {
 	})
 	env.Live.Clear()
 	err = a.tell(ctx, env, report)
-	if book.err != nil {
-		err = errors.Join(command.Exit(command.ExitInternal, book.err), err)
-	}
-	return err
+	return errors.Join(command.Internal(book.err), err)
 }
 
 func (a *app) formats() []signing.Format {

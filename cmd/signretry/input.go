@@ -78,12 +78,12 @@ const maxMetadata = 64 << 20
 func readMetadata(path string) ([]registry.Reference, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, &command.UsageError{Err: fmt.Errorf("read metadata: %w", err), Next: "give the file of docker buildx build --metadata-file"}
+		return nil, metadataError(err)
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxMetadata))
 	if err != nil {
-		return nil, fmt.Errorf("read metadata: %w", err)
+		return nil, metadataError(err)
 	}
 	images, err := parseMetadata(data)
 	if err != nil {
@@ -93,6 +93,10 @@ func readMetadata(path string) ([]registry.Reference, error) {
 		}
 	}
 	return images, nil
+}
+
+func metadataError(err error) error {
+	return command.FileError(fmt.Errorf("read metadata: %w", err), "give the file of docker buildx build --metadata-file")
 }
 
 // built is what a buildx build reports.

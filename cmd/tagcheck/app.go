@@ -80,7 +80,7 @@ func run(ctx context.Context, env *command.Env, common *command.Common, o *optio
 	defer cancel()
 	registries, err := host.Open(budget, registry.Options{Timeout: common.Timeout, Log: env.Log}, env.Getenv)
 	if err != nil {
-		return command.Exit(command.ExitUsage, err)
+		return command.FileError(err, "nothing was asked of a registry; correct the setting and run it again")
 	}
 	policy := common.Policy()
 	policy.OnWait = func(w retry.Wait) {
@@ -95,7 +95,7 @@ func run(ctx context.Context, env *command.Env, common *command.Common, o *optio
 	result := tagcheck.Judge(tags, tagcheck.Mode(o.onExisting), tagcheck.Mode(o.onUnknown))
 	note(rec, tags)
 	if err := rec.Save(); err != nil {
-		return command.Exit(command.ExitInternal, err)
+		return command.Internal(err)
 	}
 	if err := report(env, common, result); err != nil {
 		return err
@@ -121,7 +121,7 @@ func references(o *options) ([]registry.Reference, error) {
 	}
 	refs, err := o.input.References()
 	if err != nil {
-		return nil, &command.UsageError{Err: err, Next: "nothing was asked of a registry; correct the references and run it again"}
+		return nil, command.FileError(err, "nothing was asked of a registry; correct the references and run it again")
 	}
 	if len(refs) == 0 {
 		return nil, &command.UsageError{

@@ -24,7 +24,7 @@ func (e *Env) AnswerJSON(value any) error {
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(value); err != nil {
-		return fmt.Errorf("write the answer: %w", err)
+		return Internal(fmt.Errorf("write the answer: %w", err))
 	}
 	// The runner obeys "##[name]" anywhere in a line; the escape is the same string in JSON.
 	return e.Answer(strings.ReplaceAll(b.String(), "##[", `#\u0023[`))
@@ -102,5 +102,6 @@ USAGE
    {{.}}{{end}}
 {{end}}
 EXIT STATUS
-   0 go on   1 no   2 usage   3 a service could not be asked   4 some done, some not   130, 143 interrupted
+   0 go on   1 no   2 usage   3 a service could not be asked   4 some done, some not
+   5 internal failure: a file that cannot be written, a bug   130, 143 interrupted
 `

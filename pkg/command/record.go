@@ -41,5 +41,5 @@ func RecordError(err error, otherRun string) error {
 		}
 		return &UsageError{Err: err, Next: next}
 	}
-	return Exit(ExitInternal, err)
+	return Internal(err)
 }

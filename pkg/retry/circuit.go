@@ -36,9 +36,14 @@ func NewCircuit(isOutage func(error) bool) *Circuit {
 }
 
 // judge decides after a try what comes next. failures is how many tries in a row
-// have met the outage, 0 when this one did not. It returns how long nobody shall
-// try again, or that the service is given up on.
-type judge func(failures int, err error) (pause time.Duration, gaveUp *GaveUpError)
+// have met the outage, 0 when this one did not.
+type judge func(failures int, err error) verdict
+
+// verdict is what holds for all who ask the service.
+type verdict struct {
+	pause  time.Duration // nobody tries again before it is over
+	gaveUp *GaveUpError  // not nil: nobody tries again
+}
 
 // try waits until the caller may try, runs op and hands its error to judge. However
 // op ends, also by a panic, the next one gets its turn. When op did not run, judge is
@@ -137,13 +142,13 @@ func (c *Circuit) leave(ctx context.Context, before int, err error, judge judge)
 	if counts {
 		c.failures++
 	}
-	pause, gaveUp := judge(c.failures, err)
+	v := judge(c.failures, err)
 	if counts {
 		c.trying = false
-		c.next = time.Now().Add(pause)
+		c.next = time.Now().Add(v.pause)
 	}
-	if gaveUp != nil {
-		c.gaveUp = gaveUp
+	if v.gaveUp != nil {
+		c.gaveUp = v.gaveUp
 	}
 }
 

@@ -112,7 +112,7 @@ func Do[T any](ctx context.Context, p Policy, op func(context.Context) (T, error
 				l.attempts++
 				v, err = op(ctx)
 				return err
-			}, func(failures int, err error) (time.Duration, *GaveUpError) { return l.judge(ctx, failures, err) })
+			}, func(failures int, err error) verdict { return l.judge(ctx, failures, err) })
 			return v, err
 		},
 		retrygo.Context(ctx),
@@ -152,11 +152,11 @@ type loop struct {
 }
 
 // judge decides after a try whether and when there is another one. failures is how
-// many tries in a row have met the service's outage, of whomever. It returns what
-// holds for all who ask the service: the pause, or that they give up.
-func (l *loop) judge(ctx context.Context, failures int, err error) (time.Duration, *GaveUpError) {
+// many tries in a row have met the service's outage, of whomever. The verdict is for all
+// who ask the service.
+func (l *loop) judge(ctx context.Context, failures int, err error) verdict {
 	if err == nil || !Transient(err) {
-		return 0, nil
+		return verdict{}
 	}
 	if l.failing.IsZero() {
 		l.failing = time.Now()
@@ -167,19 +167,19 @@ func (l *loop) judge(ctx context.Context, failures int, err error) (time.Duratio
 	switch {
 	case ctx.Err() != nil: // the caller's own end is not the others'
 		g.Cause = context.Cause(ctx)
-		return 0, nil
+		return verdict{}
 	case l.MaxAttempts > 0 && tries >= l.MaxAttempts:
 		if failures < l.MaxAttempts { // others may have some left
 			pause, _ := l.Policy.delay(ctx, tries, err)
-			return pause, nil
+			return verdict{pause: pause}
 		}
 	default:
 		l.delay, g.Cause = l.Policy.delay(ctx, tries, err)
 		if l.again = g.Cause == nil; l.again {
-			return l.delay, nil
+			return verdict{pause: l.delay}
 		}
 	}
-	return 0, g
+	return verdict{gaveUp: g}
 }
 
 // delay draws the wait after try n (from 1), or says why there is no time for it.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sigstore/sigstore/pkg/oauthflow"
 
+	"github.com/LerianStudio/pushguard/pkg/bug"
 	"github.com/LerianStudio/pushguard/pkg/wire"
 )
 
@@ -63,6 +64,7 @@ func (c *Client) loginToken(ctx context.Context, l *Login) (Token, error) {
 	}
 	done := make(chan outcome, 1)
 	go func() {
+		defer bug.Catch()
 		token, err := oauthflow.OIDConnect(issuer, client, "", "", flow)
 		done <- outcome{token, err}
 	}()

@@ -82,7 +82,7 @@ func (c *Client) Load(ctx context.Context, src Source) (Services, *Trust, error)
 	}
 	if src.SigningConfig != "" {
 		if configJSON, err = os.ReadFile(src.SigningConfig); err != nil {
-			return Services{}, nil, configError(fmt.Sprintf("read signing config: %v", err), "")
+			return Services{}, nil, configFileError("signing config", err)
 		}
 	}
 	var s Services
@@ -161,11 +161,19 @@ func configError(message, advice string) *Error {
 	return &Error{Stage: StageTrust, Kind: KindConfig, Message: wire.OneLine(message), Advice: advice}
 }
 
+// configFileError keeps the cause, which tells a file that is wrong from one that cannot
+// be read.
+func configFileError(what string, err error) *Error {
+	e := configError(fmt.Sprintf("read %s: %v", what, err), "")
+	e.Err = err
+	return e
+}
+
 // LoadTrust reads a trusted_root.json.
 func LoadTrust(path string) (*Trust, error) {
 	tr, err := root.NewTrustedRootFromPath(path)
 	if err != nil {
-		return nil, configError(fmt.Sprintf("read trusted root %s: %v", path, err), "")
+		return nil, configFileError("trusted root "+path, err)
 	}
 	return &Trust{material: tr}, nil
 }
@@ -175,11 +183,11 @@ func LoadTrust(path string) (*Trust, error) {
 func selectServices(configJSON []byte, version uint32, now time.Time) (Services, error) {
 	pb, err := root.NewSigningConfigProtobuf(configJSON)
 	if err != nil {
-		return Services{}, configError(fmt.Sprintf("read signing config: %v", err), "")
+		return Services{}, configFileError("signing config", err)
 	}
 	sc, err := root.NewSigningConfigFromProtobuf(pb)
 	if err != nil {
-		return Services{}, configError(fmt.Sprintf("read signing config: %v", err), "")
+		return Services{}, configFileError("signing config", err)
 	}
 	versions := sign.RekorAPIVersions
 	if version != 0 {

@@ -32,7 +32,7 @@ func (c *Client) fetchTUF(ctx context.Context, src Source) (*Trust, []byte, erro
 	if src.TUFRoot != "" {
 		var err error
 		if anchor, err = os.ReadFile(src.TUFRoot); err != nil {
-			return nil, nil, configError(fmt.Sprintf("read TUF root: %v", err), "")
+			return nil, nil, configFileError("TUF root", err)
 		}
 	}
 	repository := func() *tuf.Options {

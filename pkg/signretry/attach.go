@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/LerianStudio/pushguard/pkg/bug"
 	"github.com/LerianStudio/pushguard/pkg/registry"
 	"github.com/LerianStudio/pushguard/pkg/retry"
 	"github.com/LerianStudio/pushguard/pkg/signing"
@@ -57,6 +58,7 @@ type upload struct {
 func (r *run) upload(ctx context.Context, ref registry.Reference, data []byte) *upload {
 	u := &upload{done: make(chan struct{})}
 	r.background.Go(func() {
+		defer bug.Catch()
 		u.err = r.putBlob(ctx, ref, data)
 		close(u.done)
 	})

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/LerianStudio/pushguard/pkg/bug"
 	"github.com/LerianStudio/pushguard/pkg/registry"
 	"github.com/LerianStudio/pushguard/pkg/registry/host"
 	"github.com/LerianStudio/pushguard/pkg/retry"
@@ -87,6 +88,7 @@ func (c Checker) Check(ctx context.Context, refs []registry.Reference, moving []
 	var all sync.WaitGroup
 	for _, indexes := range repositories {
 		all.Go(func() {
+			defer bug.Catch()
 			group := make([]*Tag, len(indexes))
 			for i, index := range indexes {
 				group[i] = &tags[index]
@@ -103,7 +105,10 @@ func (c Checker) repository(ctx context.Context, tags []*Tag) {
 	var all sync.WaitGroup
 	rules, hasRules := c.Registry.Of(tags[0].Ref).(host.TagRules)
 	if hasRules { // asked beside the registry: the answer is kept
-		all.Go(func() { _, _ = rules.Immutable(ctx, tags[0].Ref) })
+		all.Go(func() {
+			defer bug.Catch()
+			_, _ = rules.Immutable(ctx, tags[0].Ref)
+		})
 	}
 	rest := tags
 	if first := tags[0]; c.Registry.Challenges(first.Ref) {
@@ -118,7 +123,10 @@ func (c Checker) repository(ctx context.Context, tags []*Tag) {
 		}
 	}
 	for _, t := range rest {
-		all.Go(func() { c.check(ctx, t) })
+		all.Go(func() {
+			defer bug.Catch()
+			c.check(ctx, t)
+		})
 	}
 	all.Wait()
 	for _, t := range tags {
