@@ -40,6 +40,8 @@ func tagsOf(t *testing.T, lines ...string) []tagcheck.Tag {
 		switch digest {
 		case "":
 			tags[i].State = absent
+		case "!": // it exists, and the registry does not let it be read
+			tags[i].Digest = ""
 		case "?":
 			tags[i].State, tags[i].Digest, tags[i].Reason = unknown, "", "outage"
 		}
@@ -68,6 +70,8 @@ func TestJudge(t *testing.T) {
 		"moving tags are not judged":  {[]string{hub + "=", "~docker.io/org/app:latest=a", "~ghcr.io/org/app:latest=b"}, "new", [3]int{0, 0, 0}, [3]bool{true, true, true}, ""},
 		"only moving tags":            {[]string{"~docker.io/org/app:latest=a"}, "new", [3]int{0, 0, 0}, [3]bool{true, true, true}, ""},
 		"a moving one is unknown":     {[]string{hub + "=", "~docker.io/org/app:latest=?"}, "new", [3]int{0, 0, 0}, [3]bool{true, true, true}, ""},
+		"there, and not to be read":   {[]string{hub + "=!"}, "unknown", [3]int{1, 3, 0}, [3]bool{false, false, true}, ""},
+		"one of two not to be read":   {[]string{hub + "=a", ghcr + "=!"}, "unknown", [3]int{1, 3, 0}, [3]bool{false, false, true}, ""},
 		"another tag of the image":    {[]string{"docker.io/org/app:1=a", "docker.io/org/app:1.2="}, "partial", [3]int{1, 4, 0}, [3]bool{false, false, true}, "docker.io/org/app:1.2<"},
 		"two images in one registry":  {[]string{"docker.io/a/app:1=a", "docker.io/b/app:1=b"}, "complete", [3]int{1, 0, 0}, [3]bool{false, false, true}, ""},
 		"same last part, three hosts": {[]string{"docker.io/a/app:1=a", "docker.io/b/app:1=b", "ghcr.io/a/app:1="}, "partial", [3]int{1, 0, 0}, [3]bool{false, false, true}, "ghcr.io/a/app:1<docker.io/a/app@a"},
