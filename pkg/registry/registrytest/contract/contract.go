@@ -28,15 +28,21 @@ type Registry struct {
 	// KeepsTagged says that it refuses to delete a digest that has a tag; without it
 	// the tags go with the digest.
 	KeepsTagged bool
+	// LeavesTags says that the tags of a deleted digest stay, and that HEAD of such a tag
+	// shows the digest, though nothing can be read under it.
+	LeavesTags bool
 	// Immutable says that a tag that exists is neither moved nor deleted.
 	Immutable bool
 }
 
 // Parse reads what a registry offers from words, separated by commas: tags, digests,
-// keeps-tagged and immutable, each for the field of that name.
+// keeps-tagged, leaves-tags and immutable.
 func Parse(words string) (Registry, error) {
 	var r Registry
-	fields := map[string]*bool{"tags": &r.DeletesTags, "digests": &r.DeletesDigests, "keeps-tagged": &r.KeepsTagged, "immutable": &r.Immutable}
+	fields := map[string]*bool{
+		"tags": &r.DeletesTags, "digests": &r.DeletesDigests, "keeps-tagged": &r.KeepsTagged, "leaves-tags": &r.LeavesTags,
+		"immutable": &r.Immutable,
+	}
 	for word := range strings.SplitSeq(words, ",") {
 		switch field := fields[word]; {
 		case field != nil:
@@ -285,11 +291,17 @@ func digest(t *testing.T, l lab) {
 	case !l.DeletesDigests:
 		kind = registry.KindUnsupported
 	}
-	if kind != registry.KindUnknown {
+	if kind != registry.KindUnknown || l.LeavesTags {
 		want["1"], want["2"] = m.Digest, m.Digest
 	}
 	if diff := cmp.Diff(want, got); diff != "" || kindOf(err) != kind {
 		t.Errorf("DeleteManifest = %v, want %s; tags (-want +got):\n%s", err, kind, diff)
+	}
+	for _, ref := range []registry.Reference{l.ref, l.ref.WithDigest(m.Digest)} {
+		_, err := l.Client.Manifest(t.Context(), ref)
+		if gone := kindOf(err) == registry.KindNotFound; gone != (kind == registry.KindUnknown) || err != nil && !gone {
+			t.Errorf("Manifest of %s = %v after a deletion of the digest that was answered with %s", ref, err, kind)
+		}
 	}
 }
 
