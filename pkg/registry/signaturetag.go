@@ -27,9 +27,12 @@ func AttachedTo(tag string) (digest string, ok bool) {
 // registry has no referrers API.
 func FallbackTag(digest string) string { return strings.Replace(digest, ":", "-", 1) }
 
+// SignatureTag is the tag under which cosign 2 keeps the signatures of a digest.
+func SignatureTag(digest string) string { return FallbackTag(digest) + ".sig" }
+
 // AttachedTags are the tags that can belong to a digest by their names: cosign's, and
 // the fallback tag.
 func AttachedTags(digest string) []string {
 	tag := FallbackTag(digest)
-	return []string{tag + ".sig", tag + ".att", tag + ".sbom", tag}
+	return []string{SignatureTag(digest), tag + ".att", tag + ".sbom", tag}
 }

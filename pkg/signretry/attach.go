@@ -134,7 +134,7 @@ func (r *run) legacy(ctx context.Context, l *lookup) error {
 // legacyOf reads what is under the image's tag for legacy signatures, the zero
 // manifest when there is none.
 func (r *run) legacyOf(ctx context.Context, ref registry.Reference) (signing.LegacyManifest, []signing.LegacyLayer, error) {
-	m, err := r.Registry.Manifest(ctx, ref.WithTag(signing.LegacyTag(ref.Digest)))
+	m, err := r.Registry.Manifest(ctx, ref.WithTag(registry.SignatureTag(ref.Digest)))
 	if e, ok := errors.AsType[*registry.Error](err); ok && e.Kind == registry.KindNotFound {
 		return signing.LegacyManifest{}, nil, nil
 	}
@@ -180,7 +180,7 @@ func (r *run) findLegacy(ctx context.Context, ref registry.Reference, claim sign
 // there. The tag is read, changed and written without a lock, so it is read back, and
 // written again when another signer won.
 func (r *run) appendLegacy(ctx context.Context, ref registry.Reference, l *signing.Legacy) error {
-	tag := ref.WithTag(signing.LegacyTag(ref.Digest))
+	tag := ref.WithTag(registry.SignatureTag(ref.Digest))
 	_, err := late(ctx, r, r.atRegistry(stageAttach, tag), func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, r.growLegacy(ctx, ref, tag, l)
 	})
