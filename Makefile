@@ -33,6 +33,10 @@ build: ## Build the three commands into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -gcflags=all=-l $(INLINED:%=-gcflags=%=) \
 		-tags urfave_cli_no_docs,grpcnotrace -o $(BIN)/ ./cmd/...
 
+.PHONY: share
+share: ## Write the completions and man pages in share/ anew
+	PUSHGUARD_WRITE_SHARE=1 go test -count=1 -run '^TestShare_' ./cmd
+
 .PHONY: test
 test: ## Run the tests, with the race detector; regcleanup's 100,000 histories without it
 	go test $(RACE) ./...
