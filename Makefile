@@ -11,14 +11,19 @@ GOLANGCI := $(GOLANGCI_DIR)/golangci-lint
 
 # actionlint and shfmt, as their own module pins them.
 LINTERS := $(CACHE)/lint-tools-$(shell cksum <scripts/lintworkflows/tools/go.mod | tr ' ' -)-$(shell go env GOVERSION)
-SCRIPTS := .ci/run scripts/*.sh scripts/lintworkflows/*.sh
+SCRIPTS := .ci/run scripts/*.sh scripts/lintworkflows/*.sh setup/*.sh
+
+# What builds a release. 2.16 is the newest goreleaser that Go 1.26 builds.
+GORELEASER_VERSION := v2.16.0
+SYFT_VERSION := v1.57.0
+RELEASE_TOOLS := $(CACHE)/release-tools-$(GORELEASER_VERSION)-$(SYFT_VERSION)-$(shell go env GOVERSION)
 
 # The race detector needs a C compiler on most systems: Go says whether it found one.
 RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race,$(warning no C compiler: tests run without the race detector))
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## Run the whole chain on this machine; IMAGE=FILE takes an image of yours
@@ -56,6 +61,26 @@ bench: ## Run the benchmarks; tagcheck beside its peers, signretry beside cosign
 	go run ./scripts/bench
 	cd e2e && go test -run '^$$' -bench . -timeout 60m -v
 
+# About ten minutes each to build from nothing, so no other target needs them.
+$(RELEASE_TOOLS):
+	mkdir -p $(CACHE)
+	tmp=$$(mktemp -d $(CACHE)/building-XXXXXX) && \
+	GOBIN=$$tmp GOFLAGS= CGO_ENABLED=0 go install github.com/goreleaser/goreleaser/v2@$(GORELEASER_VERSION) && \
+	GOBIN=$$tmp GOFLAGS= CGO_ENABLED=0 go install github.com/anchore/syft/cmd/syft@$(SYFT_VERSION) && mv $$tmp $@
+
+.PHONY: release-snapshot
+release-snapshot: $(RELEASE_TOOLS) ## Build what a release of the last commit holds into dist/
+	$(RELEASE_TOOLS)/goreleaser check --quiet
+	PATH="$(RELEASE_TOOLS):$$PATH" scripts/snapshot.sh $(CURDIR)/dist
+
+# Needs what e2e needs, and ruby, rpm, man, fish and zsh. The second build is in another
+# folder: its checksums must be the same.
+.PHONY: release-test
+release-test: release-snapshot ## Build it twice, compare, unpack, install it, and run release.yml on it
+	PATH="$(RELEASE_TOOLS):$$PATH" scripts/snapshot.sh $(CACHE)/dist-again
+	PUSHGUARD_DIST=$(CURDIR)/dist PUSHGUARD_DIST_AGAIN=$(CACHE)/dist-again go test -count=1 ./scripts/releasetest
+	cd e2e && PUSHGUARD_DIST=$(CURDIR)/dist go test -count=1 -timeout 60m -v -run '^TestSnapshot' ./workflow
+
 .PHONY: lint
 lint: lint-shell $(GOLANGCI) ## Check both modules, scripts and workflows
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
@@ -75,9 +100,9 @@ lint-shell: $(LINTERS)
 	shellcheck $(SCRIPTS)
 	$(LINTERS)/shfmt -d -i 2 $(SCRIPTS)
 	$(LINTERS)/actionlint
-	scripts/lintworkflows/run.sh $(wildcard .github/workflows/*.yml e2e/workflow/testdata/actions/*/action.yml)
+	scripts/lintworkflows/run.sh $(wildcard .github/workflows/*.yml setup/action.yml e2e/workflow/testdata/actions/*/action.yml)
 	! scripts/lintworkflows/run.sh scripts/lintworkflows/testdata/refused.yml >/dev/null
-	go run ./scripts/lintbooleans .github e2e/workflow/testdata
+	go run ./scripts/lintbooleans .github setup e2e/workflow/testdata
 
 .PHONY: fmt
 fmt: $(GOLANGCI) $(LINTERS) ## Format both modules and the scripts
