@@ -81,6 +81,23 @@ release-test: release-snapshot ## Build it twice, compare, unpack, install it, a
 	PUSHGUARD_DIST=$(CURDIR)/dist PUSHGUARD_DIST_AGAIN=$(CACHE)/dist-again go test -count=1 ./scripts/releasetest
 	cd e2e && PUSHGUARD_DIST=$(CURDIR)/dist go test -count=1 -timeout 60m -v -run '^TestSnapshot' ./workflow
 
+# cosign is the one of e2e's tools; release.yml's tests bring their own.
+COSIGN ?= $(CACHE)/cosign-$(shell cksum <e2e/tools/go.mod | tr ' ' -)-$(shell go env GOVERSION)/cosign
+$(CACHE)/cosign-%/cosign:
+	mkdir -p $(@D)
+	GOFLAGS= CGO_ENABLED=0 go build -C e2e/tools -o $@ github.com/sigstore/cosign/v3/cmd/cosign
+
+.PHONY: release-sign
+release-sign: $(COSIGN)
+	$(COSIGN) sign-blob --yes --bundle dist/checksums.txt.sigstore.json dist/checksums.txt
+
+# VERIFY is a folder with the files of the release, served at PUSHGUARD_RELEASES.
+.PHONY: release-verify
+release-verify: $(COSIGN)
+	cd $(VERIFY) && sha256sum --check --strict checksums.txt
+	dir=$$(mktemp -d) && PATH="$(dir $(COSIGN)):$$PATH" scripts/install.sh \
+		--version "$$(cat VERSION)" --commit "$${GITHUB_SHA:-$$(git rev-parse HEAD)}" --dir "$$dir" && rm -r "$$dir"
+
 .PHONY: lint
 lint: lint-shell $(GOLANGCI) ## Check both modules, scripts and workflows
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }

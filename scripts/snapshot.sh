@@ -19,5 +19,6 @@ git -c tag.gpgSign=false tag --force "$tag" HEAD >/dev/null
 GORELEASER_CURRENT_TAG=$tag goreleaser release --clean --skip=publish,announce
 cd - >/dev/null
 rm -rf "$dir"
-mkdir -p "$(dirname "$dir")"
-mv "$clone/pushguard/dist" "$dir"
+mkdir -p "$dir"
+# Not what goreleaser notes for itself, nor the commands outside of their archives.
+mv "$clone"/pushguard/dist/{pushguard*,checksums.txt,homebrew} "$dir/"
