@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"os"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -169,25 +168,6 @@ func TestRun_exitCodes(t *testing.T) {
 		got := toy(t, func(context.Context, *command.Env) error { return test.err })
 		if got.Code != test.wantCode || got.Err != test.wantErr || got.Out != "" {
 			t.Errorf("%s: exit code %d, stdout %q, stderr %q; want %d, %q", name, got.Code, got.Out, got.Err, test.wantCode, test.wantErr)
-		}
-	}
-}
-
-func TestRun_signals(t *testing.T) {
-	for sig, want := range map[syscall.Signal]ran{
-		syscall.SIGINT:  {Code: 130, Err: "toy: error: interrupted\n"},
-		syscall.SIGTERM: {Code: 143, Err: "toy: error: terminated\n"},
-	} {
-		got := toy(t, func(ctx context.Context, _ *command.Env) error {
-			if err := syscall.Kill(os.Getpid(), sig); err != nil {
-				return err
-			}
-			<-ctx.Done()
-			return context.Cause(ctx)
-		})
-		got.Parsed = parsed{}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", sig, diff)
 		}
 	}
 }
