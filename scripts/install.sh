@@ -18,8 +18,8 @@
 # unpacked or put into DIR before it is verified; a run that fails or is killed leaves
 # DIR as it was.
 #
-# A mirror or a fork: PUSHGUARD_RELEASES (URL of its releases), and whose signature
-# counts: PUSHGUARD_REPOSITORY, PUSHGUARD_RELEASE_WORKFLOW, PUSHGUARD_RELEASE_ISSUER,
+# A mirror or a fork: PUSHGUARD_RELEASES (https or file URL of its releases, which has
+# download/vVERSION/FILE), and whose signature counts: PUSHGUARD_REPOSITORY, PUSHGUARD_RELEASE_WORKFLOW, PUSHGUARD_RELEASE_ISSUER,
 # PUSHGUARD_TRUSTED_ROOT (file; without it the public one is fetched).
 set -euo pipefail
 
@@ -73,7 +73,8 @@ version=${version#v}
 case $releases in
 https://*) protocols='=https' ;;
 http://127.0.0.1:* | http://localhost:*) protocols='=http,https' ;;
-*) die "$(printf 'PUSHGUARD_RELEASES is %q: write an https URL' "$releases")" ;;
+file:///*) protocols='=file' ;;
+*) die "$(printf 'PUSHGUARD_RELEASES is %q: write an https or file URL' "$releases")" ;;
 esac
 command -v curl >/dev/null || die "curl is missing"
 
