@@ -11,7 +11,7 @@ GOLANGCI := $(GOLANGCI_DIR)/golangci-lint
 
 # actionlint and shfmt, as their own module pins them.
 LINTERS := $(CACHE)/lint-tools-$(shell cksum <scripts/lintworkflows/tools/go.mod | tr ' ' -)-$(shell go env GOVERSION)
-SCRIPTS := .ci/run scripts/*.sh scripts/lintworkflows/*.sh setup/*.sh
+SCRIPTS := .ci/run scripts/*.sh scripts/lintworkflows/*.sh scripts/picture/*.sh setup/*.sh
 
 # What builds a release. 2.16 is the newest goreleaser that Go 1.26 builds.
 GORELEASER_VERSION := v2.16.0
@@ -41,6 +41,14 @@ build: ## Build the three commands into bin/
 .PHONY: share
 share: ## Write the completions and man pages in share/ anew
 	PUSHGUARD_WRITE_SHARE=1 go test -count=1 -run '^TestShare_' ./cmd
+
+# Needs npm and Chromium. Look at what it has drawn before you commit it.
+.PHONY: pictures
+pictures: ## Draw the pictures of the README from a run of the demo
+	dir=$$(mktemp -d) && go run ./scripts/demo -summary $$dir/summary.md >$$dir/demo.txt 2>&1 && \
+	go run ./scripts/picture <$$dir/demo.txt >docs/demo-light.svg && \
+	go run ./scripts/picture -dark <$$dir/demo.txt >docs/demo-dark.svg && \
+	scripts/picture/summary.sh $$dir/summary.md docs/summary-light.png docs/summary-dark.png && rm -r $$dir
 
 .PHONY: test
 test: ## Run the tests, with the race detector; regcleanup's 100,000 histories without it
