@@ -4,7 +4,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +15,7 @@ import (
 	"github.com/LerianStudio/pushguard/pkg/cleanup"
 	"github.com/LerianStudio/pushguard/pkg/command"
 	"github.com/LerianStudio/pushguard/pkg/registry"
+	"github.com/LerianStudio/pushguard/pkg/registry/host"
 	"github.com/LerianStudio/pushguard/pkg/retry"
 )
 
@@ -50,7 +50,7 @@ func newTool() *command.Tool {
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "delete", Usage: "carry the plan out", Destination: &o.delete, DisableDefaultText: true},
 			command.Choice("on-blocked", "what a refusal of a registry leads to", &o.onBlocked, "warn", "fail"),
-			&cli.BoolFlag{Name: "any-run", Usage: "accept records of other runs than this one", Destination: &o.anyRun, DisableDefaultText: true},
+			command.AnyRun(&o.anyRun),
 			&cli.BoolFlag{
 				Name:        "accept-revision-label",
 				Usage:       "where a push failed half-way, take the image's revision label for proof",
@@ -64,10 +64,10 @@ func newTool() *command.Tool {
 			&cli.BoolFlag{Name: "yes", Usage: "without a record: do not ask before --delete acts", Destination: &o.yes, DisableDefaultText: true},
 			&cli.BoolFlag{
 				Name:        "detach",
-				Usage:       "on GHCR, where a version has other tags: move our tag off it, through an empty image that is public for seconds",
+				Usage:       "where a registry deletes only whole package versions, and one has other tags: move our tag off it, through an empty image that is public for seconds",
 				Destination: &o.detach, DisableDefaultText: true,
 			},
-			&cli.BoolFlag{Name: "prune", Usage: "on Docker Hub and GHCR, delete the untagged parts of a deleted image as well", Destination: &o.prune, DisableDefaultText: true},
+			&cli.BoolFlag{Name: "prune", Usage: "where a registry keeps the untagged parts of a deleted image: delete them as well", Destination: &o.prune, DisableDefaultText: true},
 		},
 	}
 	tool.Run = func(ctx context.Context, env *command.Env, args []string) error {
@@ -89,7 +89,7 @@ func run(ctx context.Context, env *command.Env, common *command.Common, o *optio
 	}
 	cleaner, err := newCleaner(budget, env, common, o)
 	if err != nil {
-		return command.Exit(command.ExitUsage, err)
+		return command.FileError(err, "nothing was changed; correct the setting and run it again")
 	}
 	cleaner.Policy, cleaner.Commit = policy, in.commit
 	steps := cleaner.Plan(budget, in.claims)
@@ -116,17 +116,11 @@ func run(ctx context.Context, env *command.Env, common *command.Common, o *optio
 }
 
 func newCleaner(ctx context.Context, env *command.Env, common *command.Common, o *options) (cleanup.Cleaner, error) {
-	client, err := registry.New(ctx, registry.Options{Timeout: common.Timeout, Log: env.Log})
+	registries, err := host.Open(ctx, registry.Options{Timeout: common.Timeout, Log: env.Log}, env.Getenv)
 	if err != nil {
 		return cleanup.Cleaner{}, err
 	}
-	packages, err := registry.NewPackages(client, registry.PackagesOptions{
-		URL: env.Getenv("GITHUB_API_URL"), Token: cmp.Or(env.Getenv("GITHUB_TOKEN"), env.Getenv("GH_TOKEN")),
-	})
-	if err != nil {
-		return cleanup.Cleaner{}, err
-	}
-	return cleanup.Cleaner{Registry: client, Hub: client.Hub(), Packages: packages, Detach: o.detach, Prune: o.prune}, nil
+	return cleanup.Cleaner{Registry: registries, Detach: o.detach, Prune: o.prune}, nil
 }
 
 // logDone says what was changed.

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/LerianStudio/pushguard/pkg/actions"
+	"github.com/LerianStudio/pushguard/pkg/bug"
 	"github.com/LerianStudio/pushguard/pkg/cleanup"
 	"github.com/LerianStudio/pushguard/pkg/command"
 )
@@ -44,10 +45,11 @@ func confirm(ctx context.Context, env *command.Env, o *options, in *input, steps
 		}
 	}
 	if _, err := io.WriteString(env.Err, question.String()+"regcleanup: go on? [y/N] "); err != nil {
-		return fmt.Errorf("ask whether to go on: %w", err)
+		return command.Internal(fmt.Errorf("ask whether to go on: %w", err))
 	}
 	answer := make(chan string, 1)
 	go func() {
+		defer bug.Catch()
 		line, _ := bufio.NewReader(env.In).ReadString('\n')
 		answer <- strings.ToLower(strings.TrimSpace(line))
 	}()

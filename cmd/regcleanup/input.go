@@ -89,18 +89,11 @@ func inputOfImages(common *command.Common, o *options, images []string) (*input,
 }
 
 func inputOfRecords(env *command.Env, common *command.Common, o *options) (*input, error) {
-	run := record.RunFromEnv(env.Getenv)
 	in := &input{paths: common.Records}
 	for _, path := range common.Records {
-		r, err := record.Load(path)
+		r, err := env.OpenRecord(path, record.Options{AnyRun: o.anyRun, MustExist: true}, "nothing was changed; --any-run cleans up after another run")
 		if err != nil {
-			return nil, command.Exit(command.ExitUsage, command.Hinted(err, "nothing was changed; is this the file that tagcheck --record wrote?"))
-		}
-		if !r.Run.Same(run) && !o.anyRun {
-			return nil, &command.UsageError{
-				Err:  fmt.Errorf("the record %s belongs to run %q of %q, this is run %q of %q", path, r.Run.ID, r.Run.Repository, run.ID, run.Repository),
-				Next: "nothing was changed; --any-run cleans up after another run",
-			}
+			return nil, err
 		}
 		in.records = append(in.records, r)
 		if o.acceptLabel {
@@ -117,18 +110,15 @@ func inputOfRecords(env *command.Env, common *command.Common, o *options) (*inpu
 
 // note writes a report to the records that name its tag.
 func (in *input) note(r cleanup.Report) error {
-	var failures []error
-	for i, rec := range in.records {
-		tag := rec.Tag(r.Claim.Ref.String())
-		if tag == nil {
-			continue
-		}
-		reason := r.Reason
-		if r.Detail != "" {
-			reason += ": " + r.Detail
-		}
-		tag.Cleanup = &record.Cleanup{Action: string(r.Action), Outcome: string(r.Outcome), Reason: reason, At: r.At}
-		failures = append(failures, rec.Save(in.paths[i]))
+	reason := r.Reason
+	if r.Detail != "" {
+		reason += ": " + r.Detail
 	}
-	return errors.Join(failures...)
+	var failures []error
+	for _, rec := range in.records {
+		if rec.CleanedUp(r.Claim.Ref.String(), record.Cleanup{Action: string(r.Action), Outcome: string(r.Outcome), Reason: reason, At: r.At}) {
+			failures = append(failures, rec.Save())
+		}
+	}
+	return command.Internal(errors.Join(failures...))
 }

@@ -89,14 +89,19 @@ func TestInterrupt(t *testing.T) {
 
 func writeRecord(t *testing.T, host string, digests ...string) string {
 	t.Helper()
-	r := record.New(record.Run{})
-	for i, digest := range digests {
-		tag := r.Put(fmt.Sprintf("%s/org/app:%d", host, i+1))
-		tag.Before = &record.State{State: record.Absent}
-		tag.Published = &record.Published{Digest: digest, Source: "argument"}
-	}
 	path := filepath.Join(t.TempDir(), "run.json")
-	if err := r.Save(path); err != nil {
+	r, err := record.Open(path, record.Run{}, record.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, digest := range digests {
+		r.Tags = append(r.Tags, record.Tag{
+			Ref:       fmt.Sprintf("%s/org/app:%d", host, i+1),
+			Before:    &record.State{State: record.Absent},
+			Published: &record.Published{Digest: digest, Source: "argument"},
+		})
+	}
+	if err := r.Save(); err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -104,7 +109,7 @@ func writeRecord(t *testing.T, host string, digests ...string) string {
 
 func recorded(t *testing.T, path, host string) (done []string) {
 	t.Helper()
-	r, err := record.Load(path)
+	r, err := record.Open(path, record.Run{}, record.Options{MustExist: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ var manual = command.Manual{
 		{Term: "2", Text: "usage, or a record that cannot be used; nothing was changed"},
 		{Term: "3", Text: "a registry could not be asked"},
 		{Term: "4", Text: "some done, some not; run it again"},
+		{Term: "5", Text: "internal failure: a file that cannot be read or written (record, outputs, summary, stdout), a bug; what was undone is undone, and a second run finds it"},
 		{Term: "130, 143", Text: "interrupted; the record holds what was done"},
 	},
 	Environment: []command.Entry{

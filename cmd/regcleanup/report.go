@@ -63,7 +63,7 @@ func answer(env *command.Env, common *command.Common, in *input, reports []clean
 	if carriedOut {
 		title = "Clean-up"
 	}
-	err := errors.Join(
+	err := command.Internal(errors.Join(
 		env.Workflow.SetOutputs([]actions.Output{
 			{Name: "carried_out", Value: strconv.FormatBool(carriedOut)},
 			{Name: "done", Value: strings.Join(append(lists[cleanup.Done], lists[cleanup.Gone]...), "\n")},
@@ -72,7 +72,7 @@ func answer(env *command.Env, common *command.Common, in *input, reports []clean
 			{Name: "kept", Value: strings.Join(lists[cleanup.Kept], "\n")},
 		}),
 		env.Workflow.Summary(fmt.Sprintf("### %s\n\n%s\n", title, command.MarkdownTable(table)+remedies(r.Tags))),
-	)
+	))
 	switch {
 	case common.JSON:
 		err = errors.Join(err, env.AnswerJSON(r))

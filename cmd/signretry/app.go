@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/LerianStudio/pushguard/pkg/command"
 	"github.com/LerianStudio/pushguard/pkg/registry"
+	"github.com/LerianStudio/pushguard/pkg/registry/host"
 	"github.com/LerianStudio/pushguard/pkg/signing"
 	"github.com/LerianStudio/pushguard/pkg/signretry"
 )
@@ -33,6 +35,7 @@ type app struct {
 	format       string
 	annotations  []string // KEY=VALUE
 	recursive    bool
+	anyRun       bool
 	parallel     int
 	identity     identity
 	services     signing.Source
@@ -56,6 +59,7 @@ func newTool() *command.Tool {
 			command.Choice("format", "layout of the signature", &a.format, string(signing.FormatBundle), string(signing.FormatLegacy), formatBoth),
 			command.Strings("annotation", "sign `KEY=VALUE` with the image", &a.annotations),
 			&cli.BoolFlag{Name: "recursive", Usage: "sign the manifests that an index lists, too", Destination: &a.recursive, DisableDefaultText: true},
+			command.AnyRun(&a.anyRun),
 			&cli.IntFlag{Name: "parallel", Usage: "sign `N` digests at once", Destination: &a.parallel, Value: a.parallel},
 		}, a.identity.flags(), a.serviceFlags()),
 		// As many attempts as the time allows: Rekor's bad spells last several minutes,
@@ -96,7 +100,7 @@ func (a *app) run(ctx context.Context, env *command.Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	book, err := openBook(a.tool.Common.Record, env)
+	book, err := a.openBook(env)
 	if err != nil {
 		return err
 	}
@@ -108,12 +112,12 @@ func (a *app) run(ctx context.Context, env *command.Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := book.save(); err != nil {
-		return err
+	if err := book.Save(); err != nil {
+		return command.Internal(err)
 	}
-	client, err := registry.New(ctx, registry.Options{Timeout: a.tool.Common.Timeout, Log: env.Log})
+	client, err := host.Open(ctx, registry.Options{Timeout: a.tool.Common.Timeout, Log: env.Log}, env.Getenv)
 	if err != nil {
-		return err
+		return command.FileError(err, "nothing was signed; correct the setting and run it again")
 	}
 	report := signretry.Run(ctx, images, signretry.Options{
 		Registry:    client,
@@ -131,10 +135,8 @@ func (a *app) run(ctx context.Context, env *command.Env, args []string) error {
 		OnWait:      func(w signretry.Waiting) { showWait(ctx, env, w) },
 	})
 	env.Live.Clear()
-	if err := a.tell(ctx, env, report); err != nil {
-		return err
-	}
-	return book.err
+	err = a.tell(ctx, env, report)
+	return errors.Join(command.Internal(book.err), err)
 }
 
 func (a *app) formats() []signing.Format {

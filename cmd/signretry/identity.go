@@ -68,14 +68,14 @@ func (i *identity) fromFile(env *command.Env) (signing.TokenSource, error) {
 	if i.tokenFile != "-" {
 		f, err := os.Open(i.tokenFile)
 		if err != nil {
-			return signing.TokenSource{}, &command.UsageError{Err: fmt.Errorf("read identity token: %w", err)}
+			return signing.TokenSource{}, command.FileError(fmt.Errorf("read identity token: %w", err), "")
 		}
 		defer f.Close()
 		name, in = i.tokenFile, f
 	}
 	raw, err := io.ReadAll(io.LimitReader(in, maxToken+1))
 	if err != nil {
-		return signing.TokenSource{}, fmt.Errorf("read identity token from %s: %w", name, err)
+		return signing.TokenSource{}, command.FileError(fmt.Errorf("read identity token from %s: %w", name, err), "")
 	}
 	token := strings.TrimSpace(string(raw))
 	if token == "" || len(raw) > maxToken {

@@ -13,7 +13,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/LerianStudio/pushguard/pkg/command"
 	"github.com/LerianStudio/pushguard/pkg/registry"
@@ -42,20 +41,20 @@ func (a *app) images(args []string, b *book) ([]registry.Reference, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, ref := range pushed {
-			b.published(ref, time.Now().UTC().Truncate(time.Second))
+		if err := b.pushed(pushed); err != nil {
+			return nil, err
 		}
 		images = append(images, pushed...)
 	}
 	if len(args) == 0 && a.metadata == "" {
-		if b.path == "" {
+		if b.Path() == "" {
 			return nil, &command.UsageError{Err: errors.New("no image is given"), Next: "give IMAGE@DIGEST, --metadata FILE or --record FILE"}
 		}
 		images = b.images()
 	}
 	if len(images) == 0 {
 		return nil, &command.UsageError{
-			Err:  fmt.Errorf("the record %s knows of no image that was published or found present", b.path),
+			Err:  fmt.Errorf("the record %s knows of no image that was published or found present", b.Path()),
 			Next: "give IMAGE@DIGEST or --metadata FILE",
 		}
 	}
@@ -79,12 +78,12 @@ const maxMetadata = 64 << 20
 func readMetadata(path string) ([]registry.Reference, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, &command.UsageError{Err: fmt.Errorf("read metadata: %w", err), Next: "give the file of docker buildx build --metadata-file"}
+		return nil, metadataError(err)
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxMetadata))
 	if err != nil {
-		return nil, fmt.Errorf("read metadata: %w", err)
+		return nil, metadataError(err)
 	}
 	images, err := parseMetadata(data)
 	if err != nil {
@@ -94,6 +93,10 @@ func readMetadata(path string) ([]registry.Reference, error) {
 		}
 	}
 	return images, nil
+}
+
+func metadataError(err error) error {
+	return command.FileError(fmt.Errorf("read metadata: %w", err), "give the file of docker buildx build --metadata-file")
 }
 
 // built is what a buildx build reports.

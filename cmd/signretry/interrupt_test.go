@@ -88,7 +88,7 @@ func TestInterrupt(t *testing.T) {
 			if code := cmd.ProcessState.ExitCode(); code != test.code {
 				t.Errorf("exit code %d, want %d", code, test.code)
 			}
-			r, err := record.Load(path("run.json"))
+			r, err := record.Open(path("run.json"), record.Run{}, record.Options{AnyRun: true, MustExist: true})
 			if err != nil {
 				t.Fatal(err)
 			}

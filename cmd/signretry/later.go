@@ -32,6 +32,9 @@ func (a *app) commandLine(failures []signretry.Result) string {
 			words = append(words, quote("--"+f.name+"="+f.value))
 		}
 	}
+	if a.tool.Common.Record != "" {
+		words = append(words, "--any-run") // where it is typed is no part of this run
+	}
 	if a.identity.login != loginAuto {
 		words = append(words, "--login="+a.identity.login)
 	}

@@ -11,9 +11,10 @@ var manual = command.Manual{
 	Exit: []command.Entry{
 		{Term: "0", Text: "all signed; or not, and --on-failure=warn"},
 		{Term: "1", Text: "refused for good: identity, rights, an image that is not there"},
-		{Term: "2", Text: "usage; nothing was done"},
+		{Term: "2", Text: "usage, a trust root or services that cannot be used, a record that cannot be used; nothing was done"},
 		{Term: "3", Text: "gave up on an outage: running it again can succeed"},
 		{Term: "4", Text: "some signed, some not"},
+		{Term: "5", Text: "internal failure: a file that cannot be read or written (record, outputs, summary, stdout), a bug; what was signed is signed, and a second run finds it"},
 		{Term: "130, 143", Text: "interrupted; the record holds what was done"},
 	},
 	Environment: []command.Entry{

@@ -4,7 +4,8 @@
 package main
 
 import (
-	"slices"
+	"cmp"
+	"fmt"
 	"time"
 
 	"github.com/LerianStudio/pushguard/pkg/actions"
@@ -16,112 +17,59 @@ import (
 
 // book keeps the run record up to date while images finish.
 type book struct {
-	path   string // "" = there is none
-	record *record.Record
-	err    error // the first failure to write while signing
+	*record.Record
+
+	err error // the first failure to write while signing
 }
 
-func openBook(path string, env *command.Env) (*book, error) {
-	run := record.RunFromEnv(env.Getenv)
-	if path == "" {
-		return &book{record: record.New(run)}, nil
-	}
-	r, err := record.LoadOrNew(path, run)
+func (a *app) openBook(env *command.Env) (*book, error) {
+	rec, err := env.OpenRecord(a.tool.Common.Record, record.Options{AnyRun: a.anyRun, MustExist: a.anyRun && a.tool.Common.Record != ""},
+		"nothing was signed; --any-run notes the signatures in another run's record, or leave out --record")
 	if err != nil {
 		return nil, err
 	}
-	return &book{path: path, record: r}, nil
+	return &book{Record: rec}, nil
 }
 
-func (b *book) save() error {
-	if b.path == "" {
-		return nil
-	}
-	return b.record.Save(b.path)
-}
-
-// add notes what came of an image at the tags that it covers: the one it was asked
-// for by, or all that the record knows under its digest.
+// add notes what came of an image.
 func (b *book) add(r signretry.Result) {
-	for _, t := range b.tags(r.Ref) {
-		for _, have := range r.Signatures {
-			note(t, have, r)
+	image := imageOf(r.Ref)
+	for _, have := range r.Signatures {
+		s := record.Signature{Format: string(have.Format), At: r.At}
+		if have.Log != nil {
+			s.Log = &record.LogEntry{URL: have.Log.URL, Index: have.Log.Index}
 		}
-		t.Unsigned = nil
-		if r.Status == signretry.Failed {
-			t.Unsigned = &record.Unsigned{Digest: r.Ref.Digest, Reason: actions.Plain(r.Err.Error()), At: r.At}
-		}
+		b.Signed(image, s)
 	}
-	if err := b.save(); err != nil && b.err == nil {
-		b.err = err
+	if r.Status == signretry.Failed {
+		b.NotSigned(image, actions.Plain(r.Err.Error()), r.At)
 	}
+	b.err = cmp.Or(b.err, b.Save())
 }
 
-func note(t *record.Tag, have signretry.Signature, r signretry.Result) {
-	s := record.Signature{Format: string(have.Format), Digest: r.Ref.Digest, At: r.At}
-	if have.Log != nil {
-		s.Log = &record.LogEntry{URL: have.Log.URL, Index: have.Log.Index}
-	}
-	same := func(known record.Signature) bool {
-		return known.Format == s.Format && known.Digest == s.Digest &&
-			(known.Log == nil && s.Log == nil || known.Log != nil && s.Log != nil && known.Log.URL == s.Log.URL && known.Log.Index == s.Log.Index)
-	}
-	if !slices.ContainsFunc(t.Signatures, same) {
-		t.Signatures = append(t.Signatures, s)
-	}
-}
-
-func (b *book) tags(ref registry.Reference) []*record.Tag {
-	if ref.Tag != "" {
-		return []*record.Tag{b.record.Put(ref.WithTag(ref.Tag).String())}
-	}
-	var tags []*record.Tag
-	for i := range b.record.Tags {
-		t := &b.record.Tags[i]
-		if known, err := registry.ParseReference(t.Ref); err == nil && known.Name() == ref.Name() && digestOf(t) == ref.Digest {
-			tags = append(tags, t)
+// pushed notes what the metadata file says was pushed.
+func (b *book) pushed(refs []registry.Reference) error {
+	now := time.Now().UTC().Truncate(time.Second)
+	for _, ref := range refs {
+		if err := b.Published(imageOf(ref), "buildx-metadata", now); err != nil {
+			return command.RecordError(fmt.Errorf("note what --metadata says was pushed: %w", err),
+				"give the images as IMAGE@DIGEST in place of --metadata: another run's record only takes signatures")
 		}
 	}
-	return tags
+	return nil
 }
 
-// published notes what was pushed under a tag.
-func (b *book) published(ref registry.Reference, at time.Time) {
-	if ref.Tag == "" {
-		return
-	}
-	t := b.record.Put(ref.WithTag(ref.Tag).String())
-	if t.Published == nil || t.Published.Digest != ref.Digest {
-		t.Published = &record.Published{Digest: ref.Digest, Source: "buildx-metadata", At: at}
-	}
-}
-
-// images returns what the record knows: published by this run, or there before
-// a run that built nothing. A moving tag that this run did not publish is
-// someone else's.
+// images returns what the record knows to be published.
 func (b *book) images() []registry.Reference {
 	var images []registry.Reference
-	for i := range b.record.Tags {
-		t := &b.record.Tags[i]
-		ref, err := registry.ParseReference(t.Ref)
-		digest := digestOf(t)
-		if err != nil || !registry.ValidDigest(digest) || (t.Moving && t.Published == nil) {
-			continue
+	for _, i := range b.ToSign() {
+		if ref, err := registry.ParseReference(i.Name + ":" + i.Tag + "@" + i.Digest); err == nil {
+			images = append(images, ref)
 		}
-		ref.Digest = digest
-		images = append(images, ref)
 	}
 	return images
 }
 
-func digestOf(t *record.Tag) string {
-	switch {
-	case t.Published != nil:
-		return t.Published.Digest
-	case t.Now != nil: // a later look than Before
-		return t.Now.Digest
-	case t.Before != nil && t.Before.State == record.Present:
-		return t.Before.Digest
-	}
-	return ""
+func imageOf(ref registry.Reference) record.Image {
+	return record.Image{Name: ref.Name(), Tag: ref.Tag, Digest: ref.Digest}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/LerianStudio/pushguard/pkg/actions"
 	"github.com/LerianStudio/pushguard/pkg/command"
+	"github.com/LerianStudio/pushguard/pkg/signing"
 	"github.com/LerianStudio/pushguard/pkg/signretry"
 )
 
@@ -29,12 +30,15 @@ func (a *app) tell(ctx context.Context, env *command.Env, report signretry.Repor
 	} else {
 		err = env.AnswerTable(table(report))
 	}
-	err = errors.Join(err,
+	written := command.Internal(errors.Join(err,
 		env.Workflow.SetOutputs(outputs(report, a.tool.Common.Record)),
-		env.Workflow.Summary("### signretry\n\n"+command.MarkdownTable(table(report))+timeline(report.Attempts)))
-	if err != nil {
-		return err
-	}
+		env.Workflow.Summary("### signretry\n\n"+command.MarkdownTable(table(report))+timeline(report.Attempts))))
+	return errors.Join(written, a.conclude(ctx, env, report, failures, line))
+}
+
+// conclude turns failures into a warning or an exit code; line is the command that signs
+// them later.
+func (a *app) conclude(ctx context.Context, env *command.Env, report signretry.Report, failures []signretry.Result, line string) error {
 	switch {
 	case len(failures) == 0:
 		return nil
@@ -50,9 +54,19 @@ func (a *app) tell(ctx context.Context, env *command.Env, report signretry.Repor
 				env.Hint(next)
 			}
 		}
-		return env.Workflow.Annotate(env.Err, actions.Warning, "not signed", failure.Error())
+		return command.Internal(env.Workflow.Annotate(env.Err, actions.Warning, "not signed", failure.Error()))
+	}
+	if isSetting(failures[0].Err) { // then it is the error of all
+		return command.FileError(failure, hint(failure))
 	}
 	return command.Exit(exitCode(failures, len(report.Results)), failure)
+}
+
+// isSetting reports whether an error is about whom to trust and to ask, as flags and
+// files say: nothing was done then.
+func isSetting(err error) bool {
+	e, ok := errors.AsType[*signing.Error](err)
+	return ok && e.Stage == signing.StageTrust && e.Kind == signing.KindConfig
 }
 
 func exitCode(failures []signretry.Result, images int) int {

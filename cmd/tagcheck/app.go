@@ -16,6 +16,7 @@ import (
 	"github.com/LerianStudio/pushguard/pkg/command"
 	"github.com/LerianStudio/pushguard/pkg/record"
 	"github.com/LerianStudio/pushguard/pkg/registry"
+	"github.com/LerianStudio/pushguard/pkg/registry/host"
 	"github.com/LerianStudio/pushguard/pkg/retry"
 	"github.com/LerianStudio/pushguard/pkg/tagcheck"
 )
@@ -72,46 +73,42 @@ func run(ctx context.Context, env *command.Env, common *command.Common, o *optio
 	if err != nil {
 		return err
 	}
-	rec, err := openRecord(common.Record, env)
+	rec, err := env.OpenRecord(common.Record, record.Options{}, "give this run a record of its own with --record")
 	if err != nil {
 		return err
 	}
 	budget, cancel := retry.WithBudget(ctx, common.MaxElapsed)
 	defer cancel()
-	client, err := registry.New(budget, registry.Options{Timeout: common.Timeout, Log: env.Log})
+	registries, err := host.Open(budget, registry.Options{Timeout: common.Timeout, Log: env.Log}, env.Getenv)
 	if err != nil {
-		return command.Exit(command.ExitUsage, err)
+		return command.FileError(err, "nothing was asked of a registry; correct the setting and run it again")
 	}
 	policy := common.Policy()
 	policy.OnWait = func(w retry.Wait) {
 		env.Log.Info("waiting to ask again", "for", w.Delay.Round(time.Millisecond), "after", w.Err)
 	}
-	packages, err := registry.NewPackages(client, registry.PackagesOptions{
-		URL: env.Getenv("GITHUB_API_URL"), Token: cmp.Or(env.Getenv("GITHUB_TOKEN"), env.Getenv("GH_TOKEN")),
-	})
-	if err != nil {
-		return command.Exit(command.ExitUsage, err)
-	}
-	checker := tagcheck.Checker{Registry: client, Hub: client.Hub(), Packages: packages, Policy: policy}
+	checker := tagcheck.Checker{Registry: registries, Policy: policy}
 	tags := checker.Check(budget, refs, o.moving)
 	if ctx.Err() != nil {
 		return context.Cause(ctx) // nothing is certain of tags that were not asked for
 	}
 	remember(rec, tags)
 	result := tagcheck.Judge(tags, tagcheck.Mode(o.onExisting), tagcheck.Mode(o.onUnknown))
-	if rec != nil {
-		note(rec, tags)
-		if err := rec.Save(common.Record); err != nil {
-			return err
-		}
+	note(rec, tags)
+	if err := rec.Save(); err != nil {
+		return command.Internal(err)
 	}
 	if err := report(env, common, result); err != nil {
 		return err
 	}
-	for _, pulls := range client.Pulls() {
+	for _, pulls := range registries.Pulls() {
 		env.Log.Debug("pulls left", "registry", pulls.Registry, "pulls", pulls)
 		if pulls.Few() {
-			env.Warn("few pulls are left: a build that pulls its base image may be refused; log in for a higher limit", "registry", pulls.Registry, "pulls", pulls)
+			advice := "log in for a higher limit"
+			if registries.HasLogin(pulls.Registry) {
+				advice = "pull less, or use an account with a higher limit"
+			}
+			env.Warn("few pulls are left: a build that pulls its base image may be refused; "+advice, "registry", pulls.Registry, "pulls", pulls)
 		}
 	}
 	return conclude(env, o, result)
@@ -125,7 +122,7 @@ func references(o *options) ([]registry.Reference, error) {
 	}
 	refs, err := o.input.References()
 	if err != nil {
-		return nil, &command.UsageError{Err: err, Next: "nothing was asked of a registry; correct the references and run it again"}
+		return nil, command.FileError(err, "nothing was asked of a registry; correct the references and run it again")
 	}
 	if len(refs) == 0 {
 		return nil, &command.UsageError{
@@ -136,52 +133,23 @@ func references(o *options) ([]registry.Reference, error) {
 	return refs, nil
 }
 
-// openRecord reads the record of this run, or starts it; nil without --record.
-func openRecord(path string, env *command.Env) (*record.Record, error) {
-	if path == "" {
-		return nil, nil //nolint:nilnil // no record is wanted
-	}
-	run := record.RunFromEnv(env.Getenv)
-	rec, err := record.LoadOrNew(path, run)
-	if err != nil {
-		return nil, command.Exit(command.ExitUsage, err)
-	}
-	if !rec.Run.Same(run) {
-		return nil, &command.UsageError{
-			Err:  fmt.Errorf("the record %s belongs to run %q of %q, this is run %q of %q", path, rec.Run.ID, rec.Run.Repository, run.ID, run.Repository),
-			Next: "give this run a record of its own with --record",
-		}
-	}
-	rec.Run = run
-	return rec, nil
-}
-
-// note writes what was seen to the record. The first certain state in a run stays
-// the one "before": a later look sees what the run itself has published.
+// note writes what was seen to the record.
 func note(rec *record.Record, tags []tagcheck.Tag) {
 	for _, t := range tags {
-		entry := rec.Put(t.Ref.String())
-		entry.Moving = t.Moving
-		entry.Immutable = &record.Immutable{State: t.Immutable.String(), Rule: t.Immutable.Rule}
-		seen := &record.State{State: string(t.State), Digest: t.Digest, Reason: t.Reason, CheckedAt: t.CheckedAt}
-		if entry.Before == nil || entry.Before.State == record.Unknown {
-			entry.Before = seen
-			continue
-		}
-		entry.Now = seen
+		rec.Seen(record.Look{
+			Ref: t.Ref.String(), Moving: t.Moving,
+			State:     record.State{State: string(t.State), Digest: t.Digest, Reason: t.Reason, CheckedAt: t.CheckedAt},
+			Immutable: record.Immutable{State: t.Immutable.String(), Rule: t.Immutable.Rule},
+		})
 	}
 }
 
-// remember tells the tags what the record, if there is one, knows of them: an
-// earlier look of this run, perhaps of its first attempt.
+// remember tells the tags what the record knows of them: an earlier look of this run,
+// perhaps of its first attempt.
 func remember(rec *record.Record, tags []tagcheck.Tag) {
-	if rec == nil {
-		return
-	}
 	for i := range tags {
-		if entry := rec.Tag(tags[i].Ref.String()); entry != nil && entry.Before != nil {
-			tags[i].Before = tagcheck.Before{State: tagcheck.State(entry.Before.State), Digest: entry.Before.Digest}
-		}
+		before := rec.Before(tags[i].Ref.String())
+		tags[i].Before = tagcheck.Before{State: tagcheck.State(before.State), Digest: before.Digest}
 	}
 }
 
@@ -189,13 +157,18 @@ func remember(rec *record.Record, tags []tagcheck.Tag) {
 func conclude(env *command.Env, o *options, r tagcheck.Result) error {
 	switch r.Outcome {
 	case tagcheck.Exists:
+		for _, t := range r.Tags {
+			if t.State == tagcheck.Present && t.Err != nil {
+				env.Warn(t.Ref.String()+" exists, and the registry does not let it be read", "reason", t.Err)
+			}
+		}
 		return command.Exit(command.ExitRefused, command.Hinted(
 			fmt.Errorf("%s already exists: building it again would publish another image under a name that is taken", joined(r.Existing)),
 			"publish under a new tag; or run with --on-existing=skip to go on with what is published, --on-existing=warn to overwrite it"))
 	case tagcheck.NotAsked:
 		var failures []error
 		for _, t := range r.Tags {
-			if t.State == tagcheck.Unknown && !t.Moving {
+			if t.Err != nil && !t.Moving {
 				failures = append(failures, t.Err)
 			}
 		}
@@ -205,6 +178,9 @@ func conclude(env *command.Env, o *options, r tagcheck.Result) error {
 	case tagcheck.GoOn:
 	}
 	for _, t := range r.Tags {
+		if t.Warning != "" {
+			env.Warn("the push of " + t.Ref.String() + " will fail: " + t.Warning)
+		}
 		if t.State == tagcheck.Unknown {
 			env.Warn("going on without knowing whether "+t.Ref.String()+" exists", "reason", t.Err)
 		}
@@ -226,7 +202,7 @@ func warnOverwrite(env *command.Env, r tagcheck.Result) {
 	for _, t := range r.Tags {
 		switch {
 		case t.Moving || t.State != tagcheck.Present:
-		case t.Immutable.State == tagcheck.Present:
+		case t.Immutable.Yes:
 			env.Warn("the push of "+t.Ref.String()+" will be refused: it exists and is immutable", "rule", cmp.Or(t.Immutable.Rule, "all tags"))
 		default:
 			free = append(free, t.Ref)

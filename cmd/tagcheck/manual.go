@@ -14,6 +14,7 @@ var manual = command.Manual{
 		{Term: "2", Text: "usage; nothing was asked"},
 		{Term: "3", Text: "a registry could not be asked"},
 		{Term: "4", Text: "conflict, or partial with nothing to copy from"},
+		{Term: "5", Text: "internal failure: a file that cannot be read or written (record, outputs, summary, stdout), a bug; it says nothing about the tags"},
 		{Term: "130, 143", Text: "interrupted"},
 	},
 	Environment: []command.Entry{

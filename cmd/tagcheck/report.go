@@ -67,10 +67,10 @@ func report(env *command.Env, common *command.Common, r tagcheck.Result) error {
 		{Name: "digest", Value: a.Digest},
 		{Name: "record", Value: a.Record},
 	}
-	err := errors.Join(
+	err := command.Internal(errors.Join(
 		env.Workflow.SetOutputs(outputs),
 		env.Workflow.Summary(fmt.Sprintf("### Tag check: %s\n\n%s\n", a.Verdict, command.MarkdownTable(table))),
-	)
+	))
 	switch {
 	case common.JSON:
 		err = errors.Join(err, env.AnswerJSON(a))

@@ -8,8 +8,10 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/LerianStudio/pushguard/pkg/change"
 	"github.com/LerianStudio/pushguard/pkg/registry"
 	"github.com/LerianStudio/pushguard/pkg/retry"
 )
@@ -24,25 +26,26 @@ type run struct {
 
 	plan     []Step
 	reports  []Report
-	versions map[int64]string                // GHCR's that were deleted, with the command that restores each
+	deleted  map[registry.Reference]string   // tags that went with a package version, with the command that restores it
 	children map[registry.Reference][]string // of deleted indexes, when they are to be pruned
 	done     map[registry.Reference]bool     // tags whose step has ended
 	stays    map[registry.Reference]bool     // tags that could not be deleted
-	others   map[string]others               // what the tags of others need, by repository
-	// By repository, once the tags are done.
-	tags    map[string][]string
-	reached map[string]*reach
+	tags     map[string]*repository          // what is known of the tags of a repository, by its name
 }
 
 // Run carries out steps: first what is restored, so that its image may lose the
-// last tag that is not ours, then what is deleted, then what hangs on images that
+// last tag that is not ours, then what is deleted, then what belongs to images that
 // have no tag left. It stops before the next act when ctx ends; the act at hand is
 // finished. The reports are in the order of the acts.
 func (c Cleaner) Run(ctx context.Context, steps []Step) []Report {
 	r := &run{
-		Cleaner: c, plan: steps, versions: map[int64]string{}, children: map[registry.Reference][]string{},
-		done: map[registry.Reference]bool{}, stays: map[registry.Reference]bool{}, others: map[string]others{},
-		tags: map[string][]string{}, reached: map[string]*reach{},
+		Cleaner: c, plan: steps, deleted: map[registry.Reference]string{}, children: map[registry.Reference][]string{},
+		done: map[registry.Reference]bool{}, stays: map[registry.Reference]bool{}, tags: map[string]*repository{},
+	}
+	for _, s := range steps {
+		if s.Now != "" {
+			r.repository(s.Claim.Ref).seen[s.Claim.Ref.Tag] = true
+		}
 	}
 	for _, action := range []Action{Keep, Restore, Delete} {
 		if !r.all(ctx, r.of(action)) {
@@ -58,8 +61,8 @@ func (c Cleaner) Run(ctx context.Context, steps []Step) []Report {
 	return r.reports
 }
 
-// of lists the steps with an action. On GHCR an index comes before what it contains,
-// which is older.
+// of lists the steps with an action. Of package versions the newest comes first: an
+// index is younger than what it contains.
 func (r *run) of(action Action) []Step {
 	var steps []Step
 	for _, s := range r.plan {
@@ -90,7 +93,9 @@ func (r *run) all(ctx context.Context, steps []Step) bool {
 			}
 			if report.Outcome == Failed || report.Outcome == Blocked {
 				r.stays[s.Claim.Ref] = true
-				delete(r.others, s.Claim.Ref.Name())
+			}
+			if report.Outcome != Done && report.Outcome != Gone {
+				r.repository(s.Claim.Ref).needs = nil // it may need what was to go
 			}
 			r.done[s.Claim.Ref] = true
 			r.tell(report)
@@ -119,8 +124,8 @@ func (r *run) act(ctx context.Context, s Step) Report {
 		return blocked(s, s.Refusal.Reason, s.Refusal.ByHand)
 	case s.Action == Restore:
 		return r.restore(ctx, s)
-	case s.Action == Delete && s.Claim.Ref.Registry == registry.GHCR && r.Packages != nil:
-		return r.deleteOnGHCR(ctx, s)
+	case s.Action == Delete && s.throwAway:
+		return r.finishDetach(ctx, s, s.Now, "")
 	case s.Action == Delete:
 		return r.delete(ctx, s)
 	}
@@ -131,6 +136,12 @@ func (r *run) act(ctx context.Context, s Step) Report {
 // after ctx is interrupted.
 func finishing(ctx context.Context) (context.Context, context.CancelFunc) {
 	act, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	free := func() {}
+	if deadline, ok := ctx.Deadline(); ok {
+		// A wait that does not fit is not begun. ctx itself ends act, and says why: hence
+		// the second.
+		act, free = context.WithDeadline(act, deadline.Add(time.Second))
+	}
 	stop := context.AfterFunc(ctx, func() {
 		if !errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
 			select {
@@ -142,6 +153,7 @@ func finishing(ctx context.Context) (context.Context, context.CancelFunc) {
 	})
 	return act, func() {
 		stop()
+		free()
 		cancel(nil)
 	}
 }
@@ -152,65 +164,90 @@ func (r *run) restore(ctx context.Context, s Step) Report {
 	old, err := retry.Do(ctx, r.Policy, func(ctx context.Context) (registry.Manifest, error) {
 		return r.Registry.Manifest(ctx, ref.WithDigest(before))
 	})
-	if isKind(err, registry.KindNotFound) {
+	if change.IsNotFound(err) {
 		return blocked(s, "the image from before, "+before+", is gone; nothing was touched", "push it again under the tag, if somebody has it: docker push "+ref.String())
 	}
 	if err != nil {
-		return refused(s, err)
+		return r.refused(s, err)
 	}
-	tries := 0
-	outcome, err := retry.Do(ctx, r.Policy, func(ctx context.Context) (Report, error) {
-		tries++
-		now, err := r.look(ctx, ref)
+	return r.report(s)(change.Change{Ref: ref, From: s.Now, To: before, Act: func(ctx context.Context) error {
+		return r.Registry.PutManifest(ctx, ref, old.MediaType, old.Raw)
+	}}.Do(ctx, r.Policy, r.Registry))
+}
+
+// report says how the change of a step ended.
+func (r *run) report(s Step) func(change.Outcome, string, error) Report {
+	return func(outcome change.Outcome, now string, err error) Report {
 		switch {
 		case err != nil:
-			return Report{}, err
-		case now == before && tries == 1:
-			return Report{Step: s, Outcome: Gone, Detail: "it was restored meanwhile"}, nil
-		case now == before: // the answer to the last PUT was lost
-			return Report{Step: s, Outcome: Done}, nil
-		case now != s.Now:
-			return moved(s, now), nil
+			return r.refused(s, err)
+		case outcome == change.Moved:
+			if now == "" {
+				now = "no image"
+			}
+			return Report{Step: s, Outcome: Kept, Detail: "since the plan was made the tag was moved to " + now}
+		case outcome == change.Found && s.Action == Restore:
+			return Report{Step: s, Outcome: Gone, Detail: "it was restored meanwhile"}
+		case outcome == change.Found:
+			return Report{Step: s, Outcome: Gone, Detail: "it is no longer there"}
 		}
-		if err := r.Registry.PutManifest(ctx, ref, old.MediaType, old.Raw); err != nil {
-			return Report{}, err
-		}
-		if now, err = r.look(ctx, ref); err != nil {
-			return Report{}, err
-		}
-		if now != before {
-			return blocked(s, "the registry took the image from before, but the tag is "+now, byHand(s)), nil
-		}
-		return Report{Step: s, Outcome: Done}, nil
-	})
-	if err != nil {
-		return refused(s, err)
+		return Report{Step: s, Outcome: Done}
 	}
-	return outcome
 }
 
-func moved(s Step, now string) Report {
-	if now == "" {
-		now = "no image"
+func blocked(s Step, detail, byHand string) Report {
+	return Report{Step: s, Outcome: Blocked, Detail: detail, ByHand: byHand}
+}
+
+// meanings put the refusals into words that no repetition changes.
+var meanings = map[registry.Kind]string{
+	registry.KindAuth:        "the login lacks the right to do it",
+	registry.KindImmutable:   "the tag is immutable",
+	registry.KindUnsupported: "the registry does not offer it",
+	registry.KindReferenced:  "something else still needs the image",
+	registry.KindInvalid:     "the registry does not accept it",
+	registry.KindUnreadable:  "the registry does not let the image be read",
+	registry.KindForbidden:   "a rule of the registry forbids it",
+}
+
+// refused tells what a person can do by hand from what can be run again later.
+func (r *run) refused(s Step, err error) Report {
+	if _, ok := errors.AsType[*change.UnchangedError](err); ok {
+		return blocked(s, err.Error(), r.Registry.ByHand(s.change(), nil))
 	}
-	return Report{Step: s, Outcome: Kept, Detail: "since the plan was made the tag was moved to " + now}
-}
-
-func blocked(s Step, detail, remedy string) Report {
-	return Report{Step: s, Outcome: Blocked, Detail: detail, ByHand: remedy}
-}
-
-// final are the refusals that no repetition changes.
-var final = []registry.Kind{registry.KindAuth, registry.KindImmutable, registry.KindUnsupported, registry.KindReferenced, registry.KindInvalid}
-
-// refused tells what a person can do by hand from what to run again later.
-func refused(s Step, err error) Report {
 	e, ok := errors.AsType[*registry.Error](err)
-	if !ok || !slices.Contains(final, e.Kind) {
-		return Report{Step: s, Outcome: Failed, Detail: reasonOf(err)}
+	if !ok {
+		if needed, ok := errors.AsType[*neededError](err); ok {
+			report := blocked(s, "the image under "+needed.tag.String()+" contains it", "move or delete that tag first, then run regcleanup again")
+			report.waits = needed.waits
+			return report
+		}
+		if unlisted, ok := errors.AsType[*unlistedError](err); ok && !unlisted.lags {
+			return blocked(s, err.Error(), r.Registry.ByHand(s.change(), nil))
+		}
+		return Report{Step: s, Outcome: Failed, Detail: err.Error()}
 	}
-	report := blocked(s, meaning(e, err), remedy(s, e, err))
-	needed, ok := errors.AsType[*neededError](err)
-	report.waits = ok && needed.waits
+	if _, ok := errors.AsType[*change.StillThereError](err); ok {
+		if e.Service == "" {
+			return blocked(s, "the registry says that it does not have the image, which it shows to who reads it: "+e.Reason(), r.Registry.ByHand(s.change(), nil))
+		}
+		denied := *e // an API says so to a login that lacks the right
+		denied.Kind, denied.Next = registry.KindAuth, ""
+		e = &denied
+	}
+	meaning, final := meanings[e.Kind]
+	if !final {
+		return Report{Step: s, Outcome: Failed, Detail: e.Reason()}
+	}
+	said := e.Reason()
+	// What was added to the refusal (why not by digest) stands behind it.
+	if _, more, ok := strings.Cut(err.Error(), e.Error()); ok {
+		said += more
+	}
+	needed, shared := errors.AsType[*neededError](err)
+	by := s.change()
+	by.Shared = shared
+	report := blocked(s, meaning+": "+said, r.Registry.ByHand(by, e))
+	report.waits = shared && needed.waits
 	return report
 }

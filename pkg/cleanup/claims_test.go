@@ -57,7 +57,7 @@ func TestClaims_severalRecords(t *testing.T) {
 			for _, tag := range []record.Tag{test.first, test.second} {
 				r := record.New(record.Run{})
 				tag.Ref = "docker.io/org/app:1"
-				*r.Put(tag.Ref) = tag
+				r.Tags = append(r.Tags, tag)
 				records = append(records, r)
 			}
 			got, err := cleanup.Claims(records)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/LerianStudio/pushguard/pkg/cleanup"
 	"github.com/LerianStudio/pushguard/pkg/registry"
+	"github.com/LerianStudio/pushguard/pkg/registry/host"
 	"github.com/LerianStudio/pushguard/pkg/registry/registrytest"
 	"github.com/LerianStudio/pushguard/pkg/retry"
 )
@@ -25,7 +26,7 @@ import (
 type world struct {
 	*registrytest.Registry
 
-	client *registry.Client
+	client *host.Registries
 	name   string // host/org/app
 	host   string
 }
@@ -33,16 +34,16 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	r := registrytest.New(true)
-	host, stop, err := r.Start()
+	address, stop, err := r.Start()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(stop)
-	c, err := registry.New(t.Context(), registry.Options{Timeout: time.Second})
+	c, err := host.Open(t.Context(), registry.Options{Timeout: time.Second}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &world{Registry: r, client: c, name: host + "/org/app", host: host}
+	return &world{Registry: r, client: c, name: address + "/org/app", host: address}
 }
 
 // push writes an image made of content under tag.

@@ -8,13 +8,14 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"net/http"
-	"slices"
 	"strings"
 	"time"
 
+	"github.com/LerianStudio/pushguard/pkg/change"
 	"github.com/LerianStudio/pushguard/pkg/registry"
+	"github.com/LerianStudio/pushguard/pkg/registry/host"
 	"github.com/LerianStudio/pushguard/pkg/retry"
 )
 
@@ -33,36 +34,22 @@ func (r *run) detach(ctx context.Context, s Step, others []string) Report {
 		return r.Registry.Manifest(ctx, ref.WithDigest(s.Now))
 	})
 	if err != nil {
-		return refused(s, err)
+		return r.refused(s, err)
 	}
-	raw, digest, err := throwAway(old, ref.Tag)
+	raw, thrown, err := throwAway(old, ref.Tag)
 	if err != nil {
-		return refused(s, err)
+		return r.refused(s, err)
 	}
-	first := true
-	outcome, err := retry.Do(ctx, r.Policy, func(ctx context.Context) (Report, error) {
-		now, err := r.look(ctx, ref)
-		switch {
-		case err != nil:
-			return Report{}, err
-		case now == digest:
-			return Report{}, nil
-		case now == "" && first:
-			return Report{Step: s, Outcome: Gone, Detail: "it is no longer there"}, nil
-		case now != s.Now:
-			return moved(s, now), nil
-		}
-		first = false
-		return Report{}, r.Registry.PutManifest(ctx, ref, old.MediaType, raw)
-	})
-	if err != nil {
-		// The answer may be lost and the manifest there.
-		return r.giveBack(ctx, s, digest, refused(s, err))
+	outcome, now, err := change.Change{Ref: ref, From: s.Now, To: thrown, Act: func(ctx context.Context) error {
+		return r.Registry.PutManifest(ctx, ref, old.MediaType, raw)
+	}}.Do(ctx, r.Policy, r.Registry)
+	if err != nil { // the answer may be lost and the manifest there
+		return r.giveBack(ctx, s, thrown, r.refused(s, err))
 	}
-	if outcome.Outcome != "" {
-		return outcome
+	if outcome != change.Made {
+		return r.report(s)(outcome, now, nil)
 	}
-	report := r.finishDetach(ctx, s, digest, s.Now)
+	report := r.finishDetach(ctx, s, thrown, s.Now)
 	if report.Outcome != Done {
 		return report
 	}
@@ -100,13 +87,13 @@ func throwAway(old registry.Manifest, tag string) (raw []byte, digest string, er
 // behind is the image that a tag stands for: what it has, or what it had before
 // regcleanup was killed while it moved the tag off its version.
 func (c Cleaner) behind(ctx context.Context, s Step) (string, error) {
-	if s.Claim.Ref.Registry != registry.GHCR || c.Packages == nil || s.Now == "" || s.Now == s.Claim.Published || s.Now == s.Claim.Before.Digest {
+	if _, ok := c.Registry.Of(s.Claim.Ref).(host.VersionDeleter); !ok || s.Now == "" || s.Now == s.Claim.Published || s.Now == s.Claim.Before.Digest {
 		return s.Now, nil
 	}
 	m, err := retry.Do(ctx, c.Policy, func(ctx context.Context) (registry.Manifest, error) {
 		return c.Registry.Manifest(ctx, s.Claim.Ref.WithDigest(s.Now))
 	})
-	if isKind(err, registry.KindNotFound) {
+	if change.IsNotFound(err) {
 		return s.Now, nil // moved meanwhile; it is looked at again before anything is done
 	}
 	if err != nil {
@@ -131,83 +118,50 @@ func (c Cleaner) behind(ctx context.Context, s Step) (string, error) {
 // tag and no other; where that fails the tag gets its image back. image is what the
 // tag had, "" when the throw-away's annotation says it.
 func (r *run) finishDetach(ctx context.Context, s Step, thrown, image string) Report {
-	ref := s.Claim.Ref
-	tries := 0
-	report, err := retry.Do(ctx, r.Policy, func(ctx context.Context) (Report, error) {
-		tries++
-		now, err := r.look(ctx, ref)
-		switch {
-		case err != nil:
-			return Report{}, err
-		case now == "":
-			return Report{Step: s, Outcome: Done}, nil
-		case now != thrown:
-			return moved(s, now), nil
-		}
-		v, err := r.find(ctx, ref, thrown)
-		if err != nil {
-			return Report{}, err
-		}
-		if v, err = r.Packages.Version(ctx, ref, v.ID); err != nil {
-			return Report{}, asRight(err)
-		}
-		if v.Digest != thrown || !slices.Equal(v.Tags, []string{ref.Tag}) {
-			return Report{}, &registry.Error{
-				Op: "read a package version of", Ref: ref, Kind: registry.KindOutage, Service: "api.github.com",
-				Status: http.StatusOK, Message: fmt.Sprintf("the version has the tags %s, not just this one", list(v.Tags)),
-			}
-		}
-		if err := r.Packages.DeleteVersion(ctx, ref, v.ID); err != nil {
-			if isKind(err, registry.KindNotFound) {
-				if now, lookErr := r.look(ctx, ref); lookErr == nil && now == "" {
-					return Report{Step: s, Outcome: Done}, nil
-				}
-			}
-			return Report{}, asRight(err)
-		}
-		return Report{Step: s, Outcome: Done}, nil
-	})
+	outcome, now, err := r.removeTag(ctx, s.Claim.Ref, thrown, nobody)
 	if err == nil {
-		return report
+		if outcome == change.Found { // the throw-away manifest was all that was left of it
+			outcome = change.Made
+		}
+		return r.report(s)(outcome, now, nil)
+	}
+	if _, accepted := errors.AsType[*change.AcceptedError](err); accepted {
+		return r.refused(s, err) // it is deleted: a later run sees it, or finishes it
 	}
 	if image == "" {
-		now := s
-		now.Claim.Published, now.Claim.Before = "", Before{}
-		known, readErr := r.behind(context.WithoutCancel(ctx), now)
+		claim := s
+		claim.Claim.Published, claim.Claim.Before = "", Before{}
+		known, readErr := r.behind(context.WithoutCancel(ctx), claim)
 		if readErr != nil || known == thrown {
-			return refused(s, err)
+			return r.refused(s, err)
 		}
 		image = known
 	}
 	s.Now = image
-	return r.giveBack(ctx, s, thrown, refused(s, err))
+	return r.giveBack(ctx, s, thrown, r.refused(s, err))
 }
 
-// giveBack puts the image under the tag again if the tag has the throw-away manifest.
+// giveBack puts the image of s under the tag again if the tag has the throw-away
+// manifest.
 func (r *run) giveBack(ctx context.Context, s Step, thrown string, report Report) Report {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), putBack)
 	defer cancel()
 	ref := s.Claim.Ref
-	now, err := retry.Do(ctx, r.Policy, func(ctx context.Context) (string, error) {
-		now, err := r.look(ctx, ref)
-		if err != nil || now != thrown {
-			return now, err
-		}
+	_, now, err := change.Change{Ref: ref, From: thrown, To: s.Now, Act: func(ctx context.Context) error {
 		old, err := r.Registry.Manifest(ctx, ref.WithDigest(s.Now))
 		if err != nil {
-			return "", err
+			return err
 		}
-		if err := r.Registry.PutManifest(ctx, ref, old.MediaType, old.Raw); err != nil {
-			return "", err
-		}
-		return r.look(ctx, ref)
-	})
+		return r.Registry.PutManifest(ctx, ref, old.MediaType, old.Raw)
+	}}.Do(ctx, r.Policy, r.Registry)
 	switch {
 	case err != nil:
 		report.Detail += "; the tag has an empty image, and could not be given its own back: " + reasonOf(err)
-		report.Outcome, report.ByHand = Blocked, fmt.Sprintf("crane tag %s %s", ref.WithDigest(s.Now), ref.Tag)
+		report.Outcome, report.ByHand = Blocked, r.Registry.ByHand(host.Change{Ref: ref, Digest: thrown, Before: s.Now}, nil)
 	case now == s.Now:
 		report.Detail += "; the tag has its image again"
+	case now == "":
+		return Report{Step: s, Outcome: Done} // it was deleted after all
 	}
 	return report
 }

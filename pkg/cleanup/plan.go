@@ -10,16 +10,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/LerianStudio/pushguard/pkg/change"
 	"github.com/LerianStudio/pushguard/pkg/registry"
+	"github.com/LerianStudio/pushguard/pkg/registry/host"
 	"github.com/LerianStudio/pushguard/pkg/retry"
 )
 
-// Registry is what this package needs of a registry; none of it retries.
-// [registry.Client] is one.
+// Registry is what this package needs of registries; none of it retries.
+// [host.Registries] is one.
 type Registry interface {
 	Head(ctx context.Context, ref registry.Reference) (registry.Descriptor, error)
 	Manifest(ctx context.Context, ref registry.Reference) (registry.Manifest, error)
@@ -29,33 +31,22 @@ type Registry interface {
 	Tags(ctx context.Context, ref registry.Reference) ([]string, error)
 	Referrers(ctx context.Context, ref registry.Reference, artifactType string) ([]registry.Descriptor, error)
 	Blob(ctx context.Context, ref registry.Reference, d registry.Descriptor, limit int64) ([]byte, error)
-}
-
-// Hub is Docker Hub's API. [registry.Hub] is one.
-type Hub interface {
-	Repository(ctx context.Context, ref registry.Reference) (registry.HubRepository, error)
-	DeleteTag(ctx context.Context, ref registry.Reference) error
-}
-
-// Packages is GitHub's packages API. [registry.Packages] is one.
-type Packages interface {
-	Versions(ctx context.Context, ref registry.Reference) iter.Seq2[registry.PackageVersion, error]
-	Version(ctx context.Context, ref registry.Reference, id int64) (registry.PackageVersion, error)
-	DeleteVersion(ctx context.Context, ref registry.Reference, id int64) error
+	// Of tells what is known of ref's registry, and what else it can do.
+	Of(ref registry.Reference) interface{ About() *host.Host }
+	// ByHand tells how a person does what the registry refused.
+	ByHand(c host.Change, refusal *registry.Error) string
 }
 
 // Cleaner plans and carries out. It changes a tag only with proof, see decide.
 type Cleaner struct {
 	Registry Registry
-	Hub      Hub      // for docker.io
-	Packages Packages // for ghcr.io
 	Policy   retry.Policy
 	// Commit is this run's, when the revision label of an image may stand for the
 	// proof that is missing after a push that failed half-way; "" otherwise.
 	Commit string
-	// Detach moves our tag off a GHCR version that has other tags.
+	// Detach moves our tag off a package version that has other tags.
 	Detach bool
-	// Prune deletes what a deleted index leaves on Docker Hub and GHCR.
+	// Prune deletes the untagged parts of a deleted image where the registry keeps them.
 	Prune bool
 	// OnReport, if set, is told of each step as it ends, before the next begins.
 	OnReport func(Report)
@@ -99,9 +90,9 @@ type Step struct {
 	// Part is what of the image this is about, "" for the tag.
 	Part Part
 
-	version   registry.PackageVersion // GHCR's that has the tag, when it is known
-	throwAway bool                    // Now is what an interrupted detach left
-	waits     int                     // how often it was put off
+	version   host.Version // the package version that has the tag, when it is known
+	throwAway bool         // Now is what an interrupted detach left
+	waits     int          // how often it was put off
 }
 
 // Refusal is why a registry does not do it, and how a person does.
@@ -144,22 +135,87 @@ func shortDigest(d string) string { return d[:min(len(d), len("sha256:")+12)] }
 // Plan says for each claim what is to be done, in the order given. It changes nothing.
 func (c Cleaner) Plan(ctx context.Context, claims []Claim) []Step {
 	found := c.versionsOf(ctx, claims)
-	settings := map[string]*registry.HubRepository{}
 	steps := make([]Step, len(claims))
 	for i, claim := range claims {
 		steps[i] = c.step(ctx, claim, found[claim.Ref])
-		if steps[i].Action == Delete && claim.Ref.Registry == registry.DockerHub {
-			steps[i].Refusal = c.immutable(ctx, steps[i], settings)
+		if steps[i].Action == Delete {
+			steps[i].Refusal = c.immutable(ctx, steps[i])
 		}
 	}
 	if !c.Detach {
-		refuseShared(steps)
+		refuseShared(steps, c)
 	}
 	return steps
 }
 
-// refuseShared tells before trying of GHCR versions that have other tags.
-func refuseShared(steps []Step) {
+// versionsOf finds the package versions that have the claimed tags, in one listing a
+// package that ends when all are found. A package that cannot be listed has none here:
+// its tags are asked for at the registry, and the deletion will say why.
+func (c Cleaner) versionsOf(ctx context.Context, claims []Claim) map[registry.Reference]host.Version {
+	found := map[registry.Reference]host.Version{}
+	wanted := map[string][]registry.Reference{}
+	for _, claim := range claims {
+		if _, ok := c.Registry.Of(claim.Ref).(host.VersionDeleter); ok {
+			wanted[claim.Ref.Name()] = append(wanted[claim.Ref.Name()], claim.Ref)
+		}
+	}
+	for _, refs := range wanted {
+		tags := map[string]bool{}
+		for _, ref := range refs {
+			tags[ref.Tag] = true
+		}
+		versions, _ := c.Registry.Of(refs[0]).(host.VersionDeleter)
+		_, _ = retry.Do(ctx, c.Policy, func(ctx context.Context) (struct{}, error) {
+			for v, err := range versions.Versions(ctx, refs[0]) {
+				if err != nil {
+					return struct{}{}, err
+				}
+				for _, tag := range v.Tags {
+					if tags[tag] {
+						delete(tags, tag)
+						found[refs[0].WithTag(tag)] = v
+					}
+				}
+				if len(tags) == 0 {
+					break
+				}
+			}
+			return struct{}{}, nil
+		})
+	}
+	return found
+}
+
+// immutable tells before trying that the registry does not delete the tag, where it can
+// be asked. When it cannot answer, the deletion itself will say what is wrong.
+func (c Cleaner) immutable(ctx context.Context, s Step) *Refusal {
+	rules, ok := c.Registry.Of(s.Claim.Ref).(host.TagRules)
+	if !ok {
+		return nil
+	}
+	found, err := rules.Immutable(ctx, s.Claim.Ref)
+	if err != nil || !found.Yes {
+		return nil
+	}
+	name := c.Registry.Of(s.Claim.Ref).About().Name
+	why := "all tags of the repository are immutable on " + name
+	if found.Rule != "" {
+		why = fmt.Sprintf("the tag is immutable on %s by the rule %q", name, found.Rule)
+	}
+	return &Refusal{why, c.Registry.ByHand(s.change(), &registry.Error{Ref: s.Claim.Ref, Kind: registry.KindImmutable})}
+}
+
+// change is what a person would have to do for s by hand.
+func (s Step) change() host.Change {
+	c := host.Change{Ref: s.Claim.Ref, Digest: s.Now}
+	if s.Action == Restore {
+		c.Before = s.Claim.Before.Digest
+	}
+	return c
+}
+
+// refuseShared tells before trying of package versions that have other tags.
+func refuseShared(steps []Step, c Cleaner) {
 	undone := map[registry.Reference]bool{}
 	for _, s := range steps {
 		if s.Action != Keep {
@@ -169,21 +225,26 @@ func refuseShared(steps []Step) {
 	for i, s := range steps {
 		others := slices.DeleteFunc(slices.Clone(s.version.Tags), func(tag string) bool { return undone[s.Claim.Ref.WithTag(tag)] })
 		if s.Action == Delete && len(others) > 0 {
-			steps[i].Refusal = shared(s, others)
+			steps[i].Refusal = c.shared(s, s.version, others)
 		}
 	}
 }
 
-// step plans one tag. version is GHCR's, the zero one when its API does not list
-// the tag: only a tag that has what was published is believed from there.
-func (c Cleaner) step(ctx context.Context, claim Claim, version registry.PackageVersion) Step {
+// shared is why a package version that has other tags is not deleted.
+func (c Cleaner) shared(s Step, v host.Version, others []string) *Refusal {
+	return &Refusal{
+		fmt.Sprintf("its package version %d has other tags as well (%s), and %s only deletes whole versions", v.ID, list(others), c.Registry.Of(s.Claim.Ref).About().Name),
+		"run regcleanup --delete --detach, which moves only this tag off the version",
+	}
+}
+
+// step plans one tag. version has the tag as the registry's API lists it, zero when it
+// does not. That list can be old: what the tag names now, the registry says.
+func (c Cleaner) step(ctx context.Context, claim Claim, version host.Version) Step {
 	s := Step{Claim: claim}
-	now := version.Digest
-	if now == "" || now != claim.Published {
-		var err error
-		if now, err = c.now(ctx, claim.Ref); err != nil {
-			return s.unread("the registry could not be asked", err)
-		}
+	now, err := c.now(ctx, claim.Ref)
+	if err != nil {
+		return s.unread("the registry could not be asked", err)
 	}
 	s.Now = now
 	if version.Digest == now {
@@ -216,16 +277,7 @@ func (s Step) unread(proof string, err error) Step {
 
 // now is the digest that the tag has, "" when the registry proves that it has none.
 func (c Cleaner) now(ctx context.Context, ref registry.Reference) (string, error) {
-	return retry.Do(ctx, c.Policy, func(ctx context.Context) (string, error) { return c.look(ctx, ref) })
-}
-
-// look is now once. It is part of an attempt and does not retry.
-func (c Cleaner) look(ctx context.Context, ref registry.Reference) (string, error) {
-	d, err := c.Registry.Head(ctx, ref)
-	if isKind(err, registry.KindNotFound) {
-		return "", nil
-	}
-	return d.Digest, err
+	return retry.Do(ctx, c.Policy, func(ctx context.Context) (string, error) { return change.Look(ctx, c.Registry, ref) })
 }
 
 // Outcome is how a step ended.
@@ -257,11 +309,6 @@ type Report struct {
 	waits bool // for another tag of the plan, which needs the image
 }
 
-func isKind(err error, kind registry.Kind) bool {
-	e, ok := errors.AsType[*registry.Error](err)
-	return ok && e.Kind == kind
-}
-
 func reasonOf(err error) string {
 	if e, ok := errors.AsType[*registry.Error](err); ok {
 		return e.Reason()
@@ -269,4 +316,10 @@ func reasonOf(err error) string {
 	return err.Error()
 }
 
-func asError(err error) (*registry.Error, bool) { return errors.AsType[*registry.Error](err) }
+// list names at most five tags.
+func list(tags []string) string {
+	if len(tags) > 5 {
+		return fmt.Sprintf("%s and %d more", strings.Join(tags[:5], ", "), len(tags)-5)
+	}
+	return strings.Join(tags, ", ")
+}

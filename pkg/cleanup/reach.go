@@ -7,143 +7,296 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
+	"slices"
 	"time"
 
+	"github.com/LerianStudio/pushguard/pkg/change"
 	"github.com/LerianStudio/pushguard/pkg/registry"
+	"github.com/LerianStudio/pushguard/pkg/registry/host"
+	"github.com/LerianStudio/pushguard/pkg/retry"
 )
 
-// reach is what the tags of a repository need: their manifests, and what is in those
-// that are indexes.
-type reach struct {
-	tags map[string]string // digest → a tag that needs it
-	// unread is a tag of which it is not known what it needs, "" for none.
-	unread string
+// Before a digest is deleted it has to be proved that no tag needs it, for most
+// registries take the tags of a digest along. The proof is a list of all tags and what
+// each of them names. Lists are wrong in practice: ECR Public answers 404 for
+// repositories that have tags, lists lag behind, and pages are cut off. So a list proves
+// something only if it can be had and shows every tag that was just seen; an empty one
+// only if an earlier list of the run showed what was there. In doubt the digest stays.
+
+// repository is what a run knows of the tags of one repository.
+type repository struct {
+	seen   map[string]bool // tags that exist, as far as looks have told
+	listed map[string]bool // tags that any list has shown; nil before the first one that was complete
+	needs  *needs          // what the tags need, as read last
+	// swept says that the tags were listed again after the deletions, unlisted why that
+	// proves nothing.
+	swept    bool
+	unlisted error
 }
 
-// by is a tag that needs the digest, "" for none. In doubt one does.
-func (r *reach) by(digest string) string {
-	if tag := r.tags[digest]; tag != "" {
-		return tag
+func (r *run) repository(ref registry.Reference) *repository {
+	known := r.tags[ref.Name()]
+	if known == nil {
+		known = &repository{seen: map[string]bool{}}
+		r.tags[ref.Name()] = known
 	}
-	return r.unread
+	return known
 }
+
+// forget drops a tag that is gone.
+func (p *repository) forget(tag string) {
+	delete(p.seen, tag)
+	delete(p.listed, tag)
+	if p.needs != nil {
+		delete(p.needs.tags, tag)
+	}
+}
+
+// needs are the images that the tags of a repository need: what they name, and what is
+// in those that are indexes. Tags that belong to an image by their name do not count.
+type needs struct {
+	at     time.Time
+	tags   map[string]string   // tag → digest that it names
+	users  map[string][]string // digest → tags that need it
+	unread []string            // tags of which it is not known what they need
+	below  map[string]contents // what is in an index, by its digest
+}
+
+// contents are the digests in an index, and in the indexes in it. whole is false when
+// not all of them could be read.
+type contents struct {
+	digests []string
+	whole   bool
+}
+
+// by is a tag that needs the digest, "" for none. Tags that go do not count. In doubt a
+// tag needs everything.
+func (n *needs) by(digest string, goes func(tag, digest string) bool) string {
+	for _, tag := range slices.Concat(n.users[digest], n.unread) {
+		if named, there := n.tags[tag]; there && !goes(tag, named) {
+			return tag
+		}
+	}
+	return ""
+}
+
+// fresh is how long a reading of all tags is good for, where each act has a closer
+// proof beside it.
+const fresh = time.Minute
 
 // maxDepth is how far indexes of indexes are followed; deeper ones are taken to
 // need everything.
 const maxDepth = 3
 
-// reach reads what the tags of ref's repository need. Tags for which skip is true
-// with the digest that they have now do not count, nor do those that hang on an image
-// by their name (sha256-…).
-func (c Cleaner) reach(ctx context.Context, ref registry.Reference, skip func(tag, digest string) bool) (*reach, error) {
-	all := &reach{tags: map[string]string{}}
-	tags, err := c.Registry.Tags(ctx, ref)
-	if isKind(err, registry.KindNotFound) {
-		return all, nil
+// free proves that no tag needs an image, except for those that go. A reading of the
+// tags may be maxAge old.
+func (r *run) free(ctx context.Context, image registry.Reference, goes func(tag, digest string) bool, maxAge time.Duration) error {
+	known := r.repository(image)
+	if known.needs == nil || time.Since(known.needs.at) >= maxAge {
+		read, err := r.read(ctx, image)
+		if err != nil {
+			return err
+		}
+		known.needs = read
 	}
+	if user := known.needs.by(image.Digest, goes); user != "" {
+		tag := image.WithTag(user)
+		return &neededError{tag, r.planned(tag)}
+	}
+	return nil
+}
+
+// neededError says that a tag needs the image; waits, that the plan still deletes that
+// tag.
+type neededError struct {
+	tag   registry.Reference
+	waits bool
+}
+
+func (e *neededError) Error() string {
+	return fmt.Sprintf("deleting the digest would take %s with it", e.tag)
+}
+
+// planned reports whether the plan deletes a tag and has not come to it yet.
+func (r *run) planned(ref registry.Reference) bool {
+	return !r.done[ref] && slices.ContainsFunc(r.plan, func(s Step) bool { return s.Action == Delete && s.Refusal == nil && s.Claim.Ref == ref })
+}
+
+// unlistedError says that the tags of a repository cannot be listed in a way that proves
+// something.
+type unlistedError struct {
+	ref  registry.Reference
+	why  string
+	lags bool // a list that is asked for later may show more
+}
+
+func (e *unlistedError) Error() string {
+	return fmt.Sprintf("no digest is deleted, because other tags may need it: the list of the tags of %s %s", e.ref.Name(), e.why)
+}
+
+// Transient reports whether a later list may prove more.
+func (e *unlistedError) Transient() bool { return e.lags }
+
+// firstList lists the tags of ref's repository, once a run.
+func (r *run) firstList(ctx context.Context, ref registry.Reference) {
+	if r.repository(ref).listed == nil {
+		_, _ = retry.Do(ctx, r.Policy, func(ctx context.Context) (map[string]string, error) { return r.list(ctx, ref) })
+	}
+}
+
+// list lists the tags of ref's repository with what they name, "" where the list does
+// not tell. It fails when the list proves nothing.
+func (r *run) list(ctx context.Context, ref registry.Reference) (map[string]string, error) {
+	known := r.repository(ref)
+	found := map[string]string{}
+	if versions, ok := r.Registry.Of(ref).(host.VersionDeleter); ok {
+		for v, err := range versions.Versions(ctx, ref) {
+			if err != nil {
+				return nil, unlisted(ref, err)
+			}
+			for _, tag := range v.Tags {
+				found[tag] = v.Digest
+			}
+		}
+	} else {
+		tags, err := r.Registry.Tags(ctx, ref)
+		if err != nil {
+			return nil, unlisted(ref, err)
+		}
+		for _, tag := range tags {
+			found[tag] = ""
+		}
+	}
+	for tag := range known.seen {
+		if _, listed := found[tag]; listed {
+			continue
+		}
+		now, err := change.Look(ctx, r.Registry, ref.WithTag(tag))
+		switch {
+		case err != nil:
+			return nil, err
+		case now != "":
+			return nil, &unlistedError{ref, "lacks " + tag + ", which exists", true}
+		}
+		known.forget(tag)
+	}
+	if len(found) == 0 && known.listed == nil {
+		return nil, &unlistedError{ref, "is empty", false}
+	}
+	if known.listed == nil {
+		known.listed = map[string]bool{}
+	}
+	for tag := range found {
+		known.listed[tag] = true
+	}
+	for tag := range known.listed { // a later list may omit what an earlier one showed
+		if _, listed := found[tag]; !listed {
+			found[tag] = ""
+		}
+	}
+	return found, nil
+}
+
+// unlisted is why a list could not be had. What passes is tried again; anything else
+// proves nothing, a 404 included.
+func unlisted(ref registry.Reference, err error) error {
+	if retry.Transient(err) {
+		return err
+	}
+	return &unlistedError{ref, "could not be had: " + reasonOf(err), false}
+}
+
+// read reads what the tags of ref's repository need.
+func (r *run) read(ctx context.Context, ref registry.Reference) (*needs, error) {
+	all := &needs{at: time.Now(), tags: map[string]string{}, users: map[string][]string{}, below: map[string]contents{}}
+	tags, err := r.list(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
-	for _, tag := range tags {
-		if hangs(tag) {
+	for tag, digest := range tags {
+		if _, attached := registry.AttachedTo(tag); attached || digest != "" && r.deletes(ref.WithTag(tag), digest) {
 			continue
 		}
-		if err := c.follow(ctx, all, ref.WithTag(tag), tag, skip, 0); err != nil {
+		at := ref.WithTag(tag)
+		if digest != "" {
+			at = ref.WithDigest(digest)
+		}
+		if err := r.follow(ctx, all, at, tag); err != nil {
 			return nil, err
 		}
 	}
 	return all, nil
 }
 
-// others is what the tags that stay need, and when it was read.
-type others struct {
-	*reach
-
-	at time.Time
+// deletes reports whether the plan deletes a tag that has the image digest, and has not
+// failed to. Where the list tells the digests, this saves a request for each of them.
+func (r *run) deletes(tag registry.Reference, digest string) bool {
+	return !r.stays[tag] && slices.ContainsFunc(r.plan, func(s Step) bool {
+		return s.Action == Delete && s.Refusal == nil && s.Claim.Ref == tag && s.Now == digest
+	})
 }
 
-// fresh is how long such a reading is good for.
-const fresh = time.Minute
-
-// neededByOthers is the tag whose image on GHCR contains the image of s, "" for none.
-// Tags that the plan deletes do not count, unless that has failed or somebody moved
-// them. The list of versions says what tags have: one request for a hundred.
-func (r *run) neededByOthers(ctx context.Context, s Step) (string, error) {
-	ref := s.Claim.Ref
-	known, read := r.others[ref.Name()]
-	if read && time.Since(known.at) <= fresh {
-		return known.by(s.Now), nil
-	}
-	ours := map[registry.Reference]string{}
-	for _, other := range r.plan {
-		if other.Action == Delete && other.Refusal == nil && !r.stays[other.Claim.Ref] {
-			ours[other.Claim.Ref] = other.Now
-		}
-	}
-	known = others{&reach{tags: map[string]string{}}, time.Now()}
-	for v, err := range r.Packages.Versions(ctx, ref) {
-		if err != nil {
-			return "", err
-		}
-		for _, tag := range v.Tags {
-			if hangs(tag) || ours[ref.WithTag(tag)] == v.Digest {
-				continue
-			}
-			if err := r.follow(ctx, known.reach, ref.WithDigest(v.Digest), tag, nobody, 0); err != nil {
-				return "", err
-			}
-			break
-		}
-	}
-	r.others[ref.Name()] = known
-	return known.by(s.Now), nil
-}
-
-func nobody(string, string) bool { return false }
-
-// follow notes that tag needs ref, and what is in it, unless it is to be skipped.
-func (c Cleaner) follow(ctx context.Context, all *reach, ref registry.Reference, tag string, skip func(tag, digest string) bool, depth int) error {
-	d, err := c.Registry.Head(ctx, ref)
-	if isKind(err, registry.KindNotFound) {
+// follow notes that tag needs ref, and what is in it.
+func (r *run) follow(ctx context.Context, all *needs, ref registry.Reference, tag string) error {
+	d, err := r.Registry.Head(ctx, ref)
+	if change.IsNotFound(err) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if skip(tag, d.Digest) {
+	all.tags[tag] = d.Digest
+	all.users[d.Digest] = append(all.users[d.Digest], tag)
+	if !registry.IsIndex(d.MediaType) {
 		return nil
 	}
-	known := all.tags[d.Digest] != ""
-	all.tags[d.Digest] = tag
-	switch {
-	case known || !registry.IsIndex(d.MediaType):
-		return nil
-	case depth == maxDepth:
-		all.unread = tag
-		return nil
-	}
-	m, err := c.Registry.Manifest(ctx, ref.WithDigest(d.Digest))
-	if isKind(err, registry.KindNotFound) {
-		return nil
-	}
+	in, err := r.contents(ctx, all, ref.WithDigest(d.Digest), 0)
 	if err != nil {
 		return err
+	}
+	for _, digest := range in.digests {
+		all.users[digest] = append(all.users[digest], tag)
+	}
+	if !in.whole {
+		all.unread = append(all.unread, tag)
+	}
+	return nil
+}
+
+// contents reads what is in an index, each index once.
+func (r *run) contents(ctx context.Context, all *needs, index registry.Reference, depth int) (contents, error) {
+	if known, ok := all.below[index.Digest]; ok {
+		return known, nil
+	}
+	if depth == maxDepth {
+		return contents{}, nil
+	}
+	m, err := r.Registry.Manifest(ctx, index)
+	if change.IsNotFound(err) {
+		return contents{whole: true}, nil
+	}
+	if err != nil {
+		return contents{}, err
 	}
 	children, err := manifestsIn(m)
 	if err != nil {
-		all.unread = tag
-		return nil //nolint:nilerr // in doubt it needs everything
+		return contents{}, nil //nolint:nilerr // in doubt it needs everything
 	}
+	in := contents{whole: true}
 	for _, child := range children {
-		if !isImage(child.MediaType) {
-			if err := c.follow(ctx, all, ref.WithDigest(child.Digest), tag, nobody, depth+1); err != nil {
-				return err
-			}
+		in.digests = append(in.digests, child.Digest)
+		if isImage(child.MediaType) {
+			continue
 		}
-		all.tags[child.Digest] = tag
+		deeper, err := r.contents(ctx, all, index.WithDigest(child.Digest), depth+1)
+		if err != nil {
+			return contents{}, err
+		}
+		in.digests = append(in.digests, deeper.digests...)
+		in.whole = in.whole && deeper.whole
 	}
-	return nil
+	all.below[index.Digest] = in
+	return in, nil
 }
 
 // manifestsIn lists what an index contains, nothing for an image.
@@ -159,11 +312,4 @@ func manifestsIn(m registry.Manifest) ([]registry.Descriptor, error) {
 
 func isImage(mediaType string) bool {
 	return mediaType == "application/vnd.oci.image.manifest.v1+json" || mediaType == "application/vnd.docker.distribution.manifest.v2+json"
-}
-
-// hangs reports whether a tag belongs to another image by its name: the fallback
-// tag of its referrers, or cosign's .sig, .att and .sbom.
-func hangs(tag string) bool {
-	hex, ok := strings.CutPrefix(tag, "sha256-")
-	return ok && len(hex) >= 64 && strings.Trim(hex[:64], "0123456789abcdef") == ""
 }

@@ -25,6 +25,7 @@ import (
 
 	"github.com/LerianStudio/pushguard/pkg/cleanup"
 	"github.com/LerianStudio/pushguard/pkg/registry"
+	"github.com/LerianStudio/pushguard/pkg/registry/host"
 	"github.com/LerianStudio/pushguard/pkg/registry/registrytest"
 	"github.com/LerianStudio/pushguard/pkg/registry/registrytest/apitest"
 	"github.com/LerianStudio/pushguard/pkg/retry"
@@ -52,23 +53,19 @@ func logIn(t *testing.T, user, secret string) {
 
 // newSite talks to servers in process; what goes to the APIs of Docker Hub and
 // GitHub, and comes back, is held to their own descriptions.
-func newSite(t *testing.T, host string, servers registrytest.InProcess) *site {
+func newSite(t *testing.T, name string, servers registrytest.InProcess) *site {
 	t.Helper()
-	s := &site{requests: &atomic.Int64{}, name: host + "/org/app"}
-	client, err := registry.New(t.Context(), registry.Options{Transport: roundTrip(func(req *http.Request) (*http.Response, error) {
+	s := &site{requests: &atomic.Int64{}, name: name + "/org/app"}
+	client, err := host.Open(t.Context(), registry.Options{Transport: roundTrip(func(req *http.Request) (*http.Response, error) {
 		s.requests.Add(1)
 		return servers.RoundTrip(req)
-	})})
-	if err != nil {
-		t.Fatal(err)
-	}
-	packages, err := registry.NewPackages(client, registry.PackagesOptions{Token: "ghs_x"})
+	})}, gitHubToken)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.cleaner = cleanup.Cleaner{
-		Registry: client, Hub: client.Hub(), Packages: packages,
-		Policy: retry.Policy{MaxAttempts: 2, InitialDelay: time.Millisecond},
+		Registry: client,
+		Policy:   retry.Policy{MaxAttempts: 2, InitialDelay: time.Millisecond},
 	}
 	return s
 }
@@ -104,8 +101,8 @@ func strict(t *testing.T, api func() (*apitest.API, error), next http.Handler) h
 func ghcrSite(t *testing.T) (*site, *registrytest.GHCR) {
 	t.Helper()
 	g := registrytest.NewGHCR("ghs_x", "org")
-	return newSite(t, registry.GHCR, registrytest.InProcess{
-		registry.GHCR: g.Registry, "api.github.com": g.Front(strict(t, apitest.GitHub, g.API())),
+	return newSite(t, "ghcr.io", registrytest.InProcess{
+		"ghcr.io": g.Registry, "api.github.com": g.Front(strict(t, apitest.GitHub, g.API())),
 	}), g
 }
 
@@ -166,6 +163,70 @@ func wantBlocked(t *testing.T, reports []cleanup.Report, detail, byHand string) 
 	}
 }
 
+// A list of tags that cannot be had, or that lacks what was just seen, is never "no
+// tags": where deleting the digest is the only way, nothing is deleted then.
+func TestRun_listProvesNothing(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		answer http.HandlerFunc
+		want   cleanup.Outcome
+		detail string
+	}{
+		"404 NOT_FOUND":     {registrytest.Error(404, "NOT_FOUND", "404 page not found"), cleanup.Blocked, "could not be had: r.example.com answered 404"},
+		"404 NAME_UNKNOWN":  {registrytest.Error(404, "NAME_UNKNOWN", "unknown"), cleanup.Blocked, "could not be had: r.example.com answered 404"},
+		"401":               {registrytest.Error(401, "UNAUTHORIZED", "authentication required"), cleanup.Blocked, "could not be had: r.example.com answered 401"},
+		"a page in between": {registrytest.Text(200, "text/html", "<html>log in</html>"), cleanup.Blocked, "could not be had"},
+		"cut off":           {registrytest.Text(200, "application/json", `{"name":"org/app","tags":["1",`), cleanup.Blocked, "could not be had"},
+		"empty":             {registrytest.Text(200, "application/json", `{"name":"org/app","tags":[]}`), cleanup.Failed, "lacks 1, which exists"},
+		"no list at all":    {registrytest.Text(200, "application/json", `{"name":"org/app","tags":null}`), cleanup.Failed, "lacks 1, which exists"},
+		"lacks the tag":     {registrytest.Text(200, "application/json", `{"name":"org/app","tags":["stable"]}`), cleanup.Failed, "lacks 1, which exists"},
+		"an outage":         {registrytest.Text(503, "text/plain", "down"), cleanup.Failed, "503 Service Unavailable"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store := registrytest.NewStore(registrytest.Rules{DeleteTag: &registrytest.Refusal{Status: 405, Code: "UNSUPPORTED", Message: "unsupported"}})
+			digest := store.PutImage(repository, "1", "x")
+			store.Tag(repository, "stable", digest)
+			before := store.Tags(repository)
+			s := newSite(t, "r.example.com", registrytest.InProcess{"r.example.com": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if strings.HasSuffix(r.URL.Path, "/tags/list") {
+					test.answer(w, r)
+					return
+				}
+				store.ServeHTTP(w, r)
+			})})
+			reports := s.undo(t.Context(), t, digest, "1")
+			if len(reports) != 1 || reports[0].Outcome != test.want || !strings.Contains(reports[0].Detail, test.detail) {
+				t.Errorf("reports are %+v, want %s with %q", reports, test.want, test.detail)
+			}
+			if diff := cmp.Diff(before, store.Tags(repository)); diff != "" {
+				t.Errorf("tags (-before +after):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Every form in which a registry refuses to delete by tag leads to the digest.
+func TestRun_formsOfRefusal(t *testing.T) {
+	t.Parallel()
+	for _, refusal := range refusals {
+		t.Run(fmt.Sprint(refusal.Status, " ", refusal.Code, refusal.Text), func(t *testing.T) {
+			t.Parallel()
+			store := registrytest.NewStore(registrytest.Rules{DeleteTag: &refusal})
+			digest := store.PutImage(repository, "1", "x")
+			store.PutImage(repository, "stable", "y")
+			s := newSite(t, "r.example.com", registrytest.InProcess{"r.example.com": store})
+			reports := s.undo(t.Context(), t, digest, "1")
+			if len(reports) != 1 || reports[0].Outcome != cleanup.Done {
+				t.Errorf("reports are %+v, want it done", reports)
+			}
+			if got := store.Tags(repository); got["1"] != "" || got["stable"] == "" {
+				t.Errorf("tags are %v", got)
+			}
+		})
+	}
+}
+
 // Every refusal that is known of Docker Hub's API, with what to do about it.
 func TestRun_refusalsOfDockerHub(t *testing.T) {
 	logIn(t, "org", "secret")
@@ -175,7 +236,7 @@ func TestRun_refusalsOfDockerHub(t *testing.T) {
 			d.API.Inject(registrytest.Fault{Method: http.MethodDelete, Answer: registrytest.Text(status, "application/json", body)})
 		}
 	}
-	const newToken = "a personal access token with Read, Write, Delete at https://app.docker.com/settings/personal-access-tokens"
+	const newToken = "a personal access token with Read, Write, Delete (https://app.docker.com/settings/personal-access-tokens)"
 	for name, test := range map[string]struct {
 		account        registrytest.HubAccount
 		set            func(d *registrytest.DockerHub)
@@ -256,17 +317,16 @@ func TestRun_refusalsInWords(t *testing.T) {
 		"Quay":              {"quay.io", 409, "TAG_IMMUTABLE", "tag is immutable", "the tag is immutable", "https://quay.io/repository/org/app?tab=tags make 1 mutable"},
 		"Harbor, immutable": {"harbor.example.com", 412, "PRECONDITION", "the tag 1 configured as immutable, cannot be deleted", "the tag is immutable", "the project's tag immutability rule"},
 		"Artifact Registry": {"europe-docker.pkg.dev", 400, "MANIFEST_INVALID", "cannot update tag 1. The repository has enabled tag immutability", "the tag is immutable", "--no-immutable-tags"},
-		"ECR":               {"1.dkr.ecr.eu-west-1.amazonaws.com", 400, "TAG_INVALID", "The image tag '1' already exists in the 'r' repository and cannot be overwritten because the repository is immutable.", "the tag is immutable", "aws ecr batch-delete-image --repository-name org/app --image-ids imageTag=1"},
+		"ECR":               {"1.dkr.ecr.eu-west-1.amazonaws.com", 400, "TAG_INVALID", "The image tag '1' already exists in the 'r' repository and cannot be overwritten because the repository is immutable.", "the tag is immutable", "aws ecr put-image-tag-mutability --region eu-west-1 --repository-name org/app --image-tag-mutability MUTABLE"},
 		"ACR, locked":       {"reg.azurecr.io", 405, "REGISTRY_DISALLOWED_OPERATION", "The operation is disallowed on this registry, repository or image", "the tag is immutable", "az acr repository update --name reg --image org/app:1 --delete-enabled true"},
 		"zot":               {"zot.example.com", 405, "DENIED", "denied", "something else still needs the image", "crane manifest zot.example.com/org/app@"},
 		"Dangling":          {"europe-docker.pkg.dev", 400, "GOOGLE_MANIFEST_DANGLING_TAG", "Manifest is still referenced by tag", "something else still needs the image", "gcloud artifacts docker tags delete"},
-		"Artifactory":       {"art.example.com", 403, "UNAUTHORIZED", "Not enough permissions to delete/overwrite artifact", "the login lacks the right", "docker login art.example.com with an account that may delete in org/app"},
-		"GitLab":            {"registry.gitlab.com", 403, "DENIED", "requested access to the resource is denied", "the login lacks the right", "docker login registry.gitlab.com"},
-		"Nexus":             {"nexus.example.com", 400, "BLOB_UPLOAD_INVALID", "Repository does not allow updating assets: r", "the tag is immutable", "at nexus.example.com lift the rule"},
+		"Artifactory":       {"art.example.com", 403, "UNAUTHORIZED", "Not enough permissions to delete/overwrite artifact", "the login lacks the right", "log in with an account that has the permission Delete on the local repository behind org/app"},
+		"GitLab":            {"registry.gitlab.com", 403, "DENIED", "requested access to the resource is denied", "the login lacks the right", "log in to GitLab with a token that has write_registry"},
+		"Nexus":             {"nexus.example.com", 400, "BLOB_UPLOAD_INVALID", "Repository does not allow updating assets: r", "the tag is immutable", "set the repository's deployment policy to Allow redeploy"},
 		"Alibaba":           {"registry.aliyuncs.com", 400, "DENIED", "The requested tag already exists and cannot be overwritten.", "the tag is immutable", "lift the rule"},
 		"Mirantis":          {"msr.example.com", 400, "DENIED", "tag=1 cannot be overwritten because org/app is an immutable repository", "the tag is immutable", "lift the rule"},
 		"precondition":      {"r.example.com", 412, "", "no", "the tag is immutable", "lift the rule"},
-		"a bad request":     {"r.example.com", 400, "NAME_INVALID", "invalid", "the registry does not accept it", "allow deletions at r.example.com and run regcleanup again"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -338,7 +398,7 @@ func TestRun_indexAndItsImages(t *testing.T) {
 		store   *registrytest.Store
 		servers registrytest.InProcess
 	}{
-		registry.GHCR:   {g.Registry, registrytest.InProcess{registry.GHCR: g.Registry, "api.github.com": g.API()}},
+		"ghcr.io":       {g.Registry, registrytest.InProcess{"ghcr.io": g.Registry, "api.github.com": g.API()}},
 		"r.example.com": {byDigest, registrytest.InProcess{"r.example.com": byDigest}},
 	} {
 		t.Run(host, func(t *testing.T) {
@@ -368,9 +428,10 @@ func TestRun_requests(t *testing.T) {
 		s, hub, store := hubSite(t, registrytest.HubAccount{Name: "org", Secret: "secret", Delete: true})
 		images := s.push(t, store, n)
 		s.cleaner.Run(t.Context(), s.cleaner.Plan(t.Context(), images))
-		// Three a tag: what it is, what it still is, its deletion. Besides one a
-		// repository for the login, its settings and its tags.
-		if got := s.requests.Load(); got > 3*n+3 || len(store.Tags(repository)) > 0 {
+		// Five a tag: what it is, what it still is, its deletion, and two that prove that it
+		// is gone. Besides two for the login and the repository's settings, and two lists of
+		// its tags.
+		if got := s.requests.Load(); got > 5*n+4 || len(store.Tags(repository)) > 0 {
 			t.Errorf("%d requests, %d tags left", got, len(store.Tags(repository)))
 		}
 		if got := len(hub.API.Requests()); got != n+2 {
@@ -388,9 +449,10 @@ func TestRun_requests(t *testing.T) {
 					t.Errorf("%s %s %s", r.Claim.Ref, r.Outcome, r.Detail) // a limit would be one
 				}
 			}
-			// Two a tag: the version once more, and its deletion. Besides the owner, the
-			// list, and the list again each minute.
-			if got := s.requests.Load(); got > 2*n+30 || len(g.Registry.Tags(repository)) != 1 {
+			// Six a tag: what it is, what it still is, the version once more, its deletion, and
+			// two that prove that it is gone. Besides the owner, the list, and the list again
+			// each minute.
+			if got := s.requests.Load(); got > 6*n+40 || len(g.Registry.Tags(repository)) != 1 {
 				t.Errorf("%d requests, tags left: %v", got, g.Registry.Tags(repository))
 			}
 		})

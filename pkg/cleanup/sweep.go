@@ -6,11 +6,14 @@ package cleanup
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
-	"strings"
 
+	"github.com/LerianStudio/pushguard/pkg/change"
 	"github.com/LerianStudio/pushguard/pkg/registry"
+	"github.com/LerianStudio/pushguard/pkg/registry/host"
 	"github.com/LerianStudio/pushguard/pkg/retry"
 )
 
@@ -37,7 +40,7 @@ func (r *run) untagged() []Step {
 		}
 		older[image] = true
 		s := report.Step
-		s.Claim, s.Now, s.Action, s.version = Claim{Ref: image}, digest, Delete, registry.PackageVersion{}
+		s.Claim, s.Now, s.Action, s.version = Claim{Ref: image}, digest, Delete, host.Version{}
 		s.Proof = "no tag has the image that they belong to"
 		images = append(images, s)
 	}
@@ -50,9 +53,8 @@ func (r *run) sweep(ctx context.Context, s Step) {
 	ctx, cancel := finishing(ctx)
 	defer cancel()
 	s.Part, s.Reason = Signatures, "signatures and attestations of an image without a tag"
-	r.part(ctx, s, r.removeHanging)
-	image := s.Claim.Ref
-	if !r.Prune || image.Registry != registry.GHCR && image.Registry != registry.DockerHub {
+	r.part(ctx, s, r.removeAttached)
+	if !r.Prune || !r.Registry.Of(s.Claim.Ref).About().KeepsUntagged {
 		return
 	}
 	s.Part, s.Reason = Children, "untagged parts of an image without a tag"
@@ -61,108 +63,135 @@ func (r *run) sweep(ctx context.Context, s Step) {
 
 func (r *run) part(ctx context.Context, s Step, remove func(context.Context, registry.Reference, *int) error) {
 	removed := 0
-	_, err := retry.Do(ctx, r.Policy, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, remove(ctx, s.Claim.Ref, &removed)
-	})
+	err := remove(ctx, s.Claim.Ref, &removed)
+	if _, needed := errors.AsType[*neededError](err); needed {
+		err = nil // a tag has the image after all: what belongs to it stays
+	}
 	switch {
 	case err != nil:
-		r.tell(refused(s, err))
+		r.tell(r.refused(s, err))
 	case removed > 0:
 		r.tell(Report{Step: s, Outcome: Done, Detail: fmt.Sprintf("%d removed", removed)})
 	}
 }
 
-// needed is what the tags of an image's repository reach, read once a run: nothing
-// of pushguard's adds a tag after the deletions.
-func (r *run) needed(ctx context.Context, image registry.Reference) (*reach, error) {
-	if all := r.reached[image.Name()]; all != nil {
-		return all, nil
+// attached are the tags that belong to an image by their names and exist, each with its
+// digest, and the image's referrers.
+func (r *run) attached(ctx context.Context, image registry.Reference) (tags map[string]string, referrers []registry.Descriptor, err error) {
+	tags = map[string]string{}
+	names := registry.AttachedTags(image.Digest)
+	listed, unlisted := r.names(ctx, image)
+	if retry.Transient(unlisted) {
+		return nil, nil, unlisted
 	}
-	all, err := r.reach(ctx, image, nobody)
-	if err == nil {
-		r.reached[image.Name()] = all
+	for _, tag := range names {
+		if unlisted == nil && !listed[tag] {
+			continue
+		}
+		digest, err := r.now(ctx, image.WithTag(tag))
+		if err != nil {
+			return nil, nil, err
+		}
+		if digest != "" {
+			tags[tag] = digest
+		}
 	}
-	return all, err
+	if r.Registry.Of(image).About().NoReferrers {
+		return tags, nil, nil // all are in the list that the fallback tag is
+	}
+	referrers, err = retry.Do(ctx, r.Policy, func(ctx context.Context) ([]registry.Descriptor, error) {
+		return r.Registry.Referrers(ctx, image, "")
+	})
+	if change.IsNotFound(err) {
+		err = nil
+	}
+	return tags, referrers, err
 }
 
-// referrers lists what has the image for its subject. GHCR and Docker Hub have no
-// referrers API (docker/roadmap#724): there all are in the list that the fallback tag
-// is, and the tags are listed anyway.
-func (r *run) referrers(ctx context.Context, image registry.Reference) ([]registry.Descriptor, error) {
-	if image.Registry == registry.GHCR || image.Registry == registry.DockerHub {
-		return nil, nil
+// names lists the tags of an image's repository, once the tags of the plan are done.
+func (r *run) names(ctx context.Context, image registry.Reference) (map[string]bool, error) {
+	known := r.repository(image)
+	if !known.swept {
+		_, err := retry.Do(ctx, r.Policy, func(ctx context.Context) (map[string]string, error) { return r.list(ctx, image) })
+		known.swept, known.unlisted = true, err
 	}
-	return r.Registry.Referrers(ctx, image, "")
+	return known.listed, known.unlisted
 }
 
-// tagsOf lists the tags of an image's repository, once a run.
-func (r *run) tagsOf(ctx context.Context, image registry.Reference) ([]string, error) {
-	if tags, listed := r.tags[image.Name()]; listed {
-		return tags, nil
-	}
-	tags, err := r.Registry.Tags(ctx, image)
-	if err != nil && !isKind(err, registry.KindNotFound) {
-		return nil, err
-	}
-	r.tags[image.Name()] = tags
-	return tags, nil
-}
-
-// hanging are the tags that belong to an image by their name: the fallback tag of its
-// referrers, and cosign's.
-func hanging(digest string) []string {
-	name := strings.Replace(digest, ":", "-", 1)
-	return []string{name + ".sig", name + ".att", name + ".sbom", name}
-}
-
-// removeHanging removes the image's referrers and the tags that hang on it, unless a
-// tag needs the image.
-func (r *run) removeHanging(ctx context.Context, image registry.Reference, removed *int) error {
-	referrers, err := r.referrers(ctx, image)
-	if err != nil && !isKind(err, registry.KindNotFound) {
+// removeAttached removes the image's referrers and the tags that belong to it by their
+// names, unless a tag needs the image.
+func (r *run) removeAttached(ctx context.Context, image registry.Reference, removed *int) error {
+	tags, referrers, err := r.attached(ctx, image)
+	if err != nil || len(tags)+len(referrers) == 0 {
 		return err
 	}
-	all, err := r.tagsOf(ctx, image)
-	if err != nil {
+	if err := r.proveFree(ctx, image); err != nil {
 		return err
 	}
-	names := hanging(image.Digest)
-	tags := slices.DeleteFunc(slices.Clone(all), func(tag string) bool { return !slices.Contains(names, tag) })
-	if len(referrers)+len(tags) == 0 {
-		return nil
-	}
-	needed, err := r.needed(ctx, image)
-	if err != nil || needed.by(image.Digest) != "" {
-		return err
-	}
-	fallback := names[len(names)-1]
-	if slices.Contains(tags, fallback) {
-		if err := r.fallback(ctx, image, fallback, needed, removed); err != nil {
+	fallback := registry.FallbackTag(image.Digest)
+	if tags[fallback] != "" {
+		if err := r.shrinkFallback(ctx, image, fallback, removed); err != nil {
 			return err
 		}
 	}
 	for _, d := range referrers {
-		if err := r.removeReferrer(ctx, image, d.Digest, needed, removed); err != nil {
+		belongs, err := r.belongs(ctx, image, d.Digest, false)
+		if err == nil && belongs {
+			err = r.removeFree(ctx, image.WithDigest(d.Digest), removed)
+		}
+		if err != nil {
 			return err
 		}
 	}
-	for _, tag := range tags {
+	for _, tag := range slices.Sorted(maps.Keys(tags)) {
 		if tag == fallback {
 			continue
 		}
-		if err := count(r.removeTag(ctx, image.WithTag(tag), names), removed); err != nil {
+		if err := r.removeAttachedTag(ctx, image, tag, tags[tag], removed); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// fallback takes this image's referrers out of the list that the fallback tag is,
+// proveFree proves that no tag needs an image.
+func (r *run) proveFree(ctx context.Context, image registry.Reference) error {
+	_, err := retry.Do(ctx, r.Policy, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, r.free(ctx, image, nobody, fresh)
+	})
+	return err
+}
+
+// removeFree removes a manifest, unless a tag needs it.
+func (r *run) removeFree(ctx context.Context, image registry.Reference, removed *int) error {
+	outcome, err := r.removeManifest(ctx, image)
+	if _, needed := errors.AsType[*neededError](err); needed {
+		return nil
+	}
+	return count(outcome, err, removed)
+}
+
+// removeAttachedTag removes a tag that belongs to an image by its name.
+func (r *run) removeAttachedTag(ctx context.Context, image registry.Reference, tag, digest string, removed *int) error {
+	goes := func(other, _ string) bool {
+		of, ok := registry.AttachedTo(other)
+		return ok && of == image.Digest
+	}
+	outcome, _, err := r.removeTag(ctx, image.WithTag(tag), digest, goes)
+	if _, shared := errors.AsType[*sharedError](err); shared {
+		return nil
+	}
+	return count(outcome, err, removed)
+}
+
+// shrinkFallback takes this image's referrers out of the list that the fallback tag is,
 // and removes the tag with its last entry. The list goes first where a registry does
 // not delete what an index has; an entry that is not this image's stays in it.
-func (r *run) fallback(ctx context.Context, image registry.Reference, tag string, all *reach, removed *int) error {
-	m, err := r.Registry.Manifest(ctx, image.WithTag(tag))
-	if isKind(err, registry.KindNotFound) {
+func (r *run) shrinkFallback(ctx context.Context, image registry.Reference, tag string, removed *int) error {
+	m, err := retry.Do(ctx, r.Policy, func(ctx context.Context) (registry.Manifest, error) {
+		return r.Registry.Manifest(ctx, image.WithTag(tag))
+	})
+	if change.IsNotFound(err) {
 		return nil
 	}
 	if err != nil {
@@ -182,10 +211,14 @@ func (r *run) fallback(ctx context.Context, image registry.Reference, tag string
 			continue
 		}
 		belongs, err := r.belongs(ctx, image, d.Digest, true)
+		if err == nil && belongs {
+			err = r.proveFree(ctx, image.WithDigest(d.Digest))
+		}
+		_, needed := errors.AsType[*neededError](err)
 		switch {
-		case err != nil:
+		case err != nil && !needed:
 			return err
-		case belongs && all.by(d.Digest) == "":
+		case belongs && !needed:
 			ours = append(ours, d.Digest)
 		default:
 			kept = append(kept, entry)
@@ -193,32 +226,45 @@ func (r *run) fallback(ctx context.Context, image registry.Reference, tag string
 	}
 	switch {
 	case len(kept) == 0:
-		if err := ignoreGone(r.removeTag(ctx, image.WithTag(tag), hanging(image.Digest))); err != nil {
+		none := 0 // the list is not counted: what was in it is
+		if err := r.removeAttachedTag(ctx, image, tag, m.Digest, &none); err != nil {
 			return err
 		}
 	case len(kept) < len(entries):
-		list["manifests"], _ = json.Marshal(kept)
-		raw, err := json.Marshal(list)
-		if err != nil {
-			return fmt.Errorf("write the list of referrers %s: %w", image.WithTag(tag), err)
-		}
-		if err := r.Registry.PutManifest(ctx, image.WithTag(tag), m.MediaType, raw); err != nil {
+		if err := r.rewrite(ctx, image.WithTag(tag), m, list, kept); err != nil {
 			return err
 		}
 	}
 	for _, digest := range ours {
-		if err := count(r.removeManifest(ctx, image.WithDigest(digest)), removed); err != nil {
+		if err := r.removeFree(ctx, image.WithDigest(digest), removed); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// rewrite puts a list of referrers with fewer entries under its tag.
+func (r *run) rewrite(ctx context.Context, ref registry.Reference, old registry.Manifest, list map[string]json.RawMessage, kept []json.RawMessage) (err error) {
+	if list["manifests"], err = json.Marshal(kept); err != nil {
+		return fmt.Errorf("write the list of referrers %s: %w", ref, err)
+	}
+	raw, err := json.Marshal(list)
+	if err != nil {
+		return fmt.Errorf("write the list of referrers %s: %w", ref, err)
+	}
+	_, _, err = change.Change{Ref: ref, From: old.Digest, To: registry.DigestOf(raw), Act: func(ctx context.Context) error {
+		return r.Registry.PutManifest(ctx, ref, old.MediaType, raw)
+	}}.Do(ctx, r.Policy, r.Registry)
+	return err
+}
+
 // belongs reports whether the manifest digest has image for its subject, or is gone.
 // listed says that the image's own fallback list has it.
 func (r *run) belongs(ctx context.Context, image registry.Reference, digest string, listed bool) (bool, error) {
-	m, err := r.Registry.Manifest(ctx, image.WithDigest(digest))
-	if isKind(err, registry.KindNotFound) {
+	m, err := retry.Do(ctx, r.Policy, func(ctx context.Context) (registry.Manifest, error) {
+		return r.Registry.Manifest(ctx, image.WithDigest(digest))
+	})
+	if change.IsNotFound(err) {
 		return true, nil
 	}
 	if err != nil {
@@ -230,17 +276,42 @@ func (r *run) belongs(ctx context.Context, image registry.Reference, digest stri
 	if err := json.Unmarshal(m.Raw, &artifact); err != nil {
 		return false, nil //nolint:nilerr // not an artifact: not ours to touch
 	}
-	// What attest and cosign store on GHCR may have no subject: the list says it then.
+	// What attest and cosign store on GitHub may have no subject: the list says it then.
 	return artifact.Subject.Digest == image.Digest || listed && artifact.Subject.Digest == "", nil
 }
 
-func (r *run) removeReferrer(ctx context.Context, image registry.Reference, digest string, all *reach, removed *int) error {
-	if all.by(digest) != "" {
-		return nil // it has a tag of its own
+// removeChildren removes an index, where it is still there, and the manifests in it
+// that no tag needs.
+func (r *run) removeChildren(ctx context.Context, image registry.Reference, removed *int) error {
+	children := r.children[image]
+	if children == nil {
+		var err error
+		children, err = retry.Do(ctx, r.Policy, func(ctx context.Context) ([]string, error) { return r.childrenOf(ctx, image) })
+		if change.IsNotFound(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
 	}
-	belongs, err := r.belongs(ctx, image, digest, false)
-	if err != nil || !belongs {
+	if len(children) == 0 {
+		return nil
+	}
+	if err := r.proveFree(ctx, image); err != nil {
 		return err
 	}
-	return count(r.removeManifest(ctx, image.WithDigest(digest)), removed)
+	for _, digest := range append([]string{image.Digest}, children...) {
+		if err := r.removeFree(ctx, image.WithDigest(digest), removed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// count counts a deletion: what is not there needs none.
+func count(outcome change.Outcome, err error, removed *int) error {
+	if err == nil && outcome == change.Made {
+		*removed++
+	}
+	return err
 }

@@ -10,6 +10,7 @@
 //     what an undefined input of a workflow sends.
 //   - Flags work before and after arguments; "--" ends them.
 //   - A usage error is one line on stderr with a hint, and exit code 2.
+//   - What no command has classified, and a panic, is an internal failure: exit code 5.
 package command
 
 import (
@@ -19,12 +20,16 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
+	"runtime/debug"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/LerianStudio/pushguard/pkg/actions"
+	"github.com/LerianStudio/pushguard/pkg/bug"
 )
 
 // Tool is one command: its page of help, its flags, and what it does.
@@ -55,15 +60,22 @@ type Env struct {
 // Main runs the tool that newTool builds and ends the process.
 func Main(newTool func() *Tool) {
 	env := &Env{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv}
-	os.Exit(Run(context.Background(), newTool(), os.Args[1:], env))
+	// Who is told of it gets an error from a write into a closed pipe, and not the end
+	// of the process in the middle of its work.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	tool := newTool()
+	bug.Handle(func(value any, stack []byte) {
+		direct := &Env{Name: tool.Name, Err: os.Stderr, Log: env.Log, Workflow: env.Workflow} // past what the goroutine may hold
+		direct.report(direct.bug(context.Background(), value, stack))
+		os.Exit(ExitInternal)
+	})
+	os.Exit(Run(context.Background(), tool, os.Args[1:], env))
 }
 
 // Run runs tool with args and returns its exit code. Whatever goes wrong has been
 // printed to env.Err. The environment variables of the tool's flags that are
 // empty are unset in the process.
 func Run(ctx context.Context, tool *Tool, args []string, env *Env) int {
-	ctx, stop := notify(ctx)
-	defer stop()
 	env.Name = tool.Name
 	env.Workflow = actions.New(env.Getenv)
 	if env.Live = newLive(env); env.Live != nil {
@@ -71,8 +83,10 @@ func Run(ctx context.Context, tool *Tool, args []string, env *Env) int {
 		env.Err = env.Live
 	}
 	env.Log = newLogger(env, slog.LevelInfo)
-	err := run(ctx, tool, args, env)
-	if code, ok := interrupted(ctx); ok && err != nil {
+	ctx, stop := notify(ctx)
+	defer stop()
+	err := recovered(ctx, tool, args, env)
+	if code, ok := interrupted(ctx); ok && err != nil && !isInternal(err) {
 		env.report(fmt.Errorf("%w", context.Cause(ctx)))
 		return code
 	}
@@ -80,11 +94,34 @@ func Run(ctx context.Context, tool *Tool, args []string, env *Env) int {
 	return exitCode(err)
 }
 
+// recovered is run with a panic as an error.
+func recovered(ctx context.Context, tool *Tool, args []string, env *Env) (err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			env.Live.Clear()
+			err = env.bug(ctx, value, debug.Stack())
+		}
+	}()
+	return run(ctx, tool, args, env)
+}
+
+// bug is a panic as an internal failure. Its stack is printed with debug logging only.
+func (e *Env) bug(ctx context.Context, value any, stack []byte) error {
+	if e.Log.Enabled(ctx, slog.LevelDebug) {
+		for line := range strings.Lines(string(stack)) {
+			_, _ = fmt.Fprintf(e.Err, "%s: debug: %s\n", e.Name, actions.Plain(line))
+		}
+	}
+	return Internal(Hinted(fmt.Errorf("this is a bug in %s: %v", Version(e.Name), value),
+		"report the line above at https://github.com/LerianStudio/pushguard/issues, with the command line; --verbose prints where it was"))
+}
+
 func run(ctx context.Context, tool *Tool, args []string, env *Env) error {
 	flags := slices.Concat(tool.Flags, tool.Common.flags(tool.Name))
 	nameVariables(tool.Name, flags)
 	// Not urfave/cli's own help flag: that one is a global which every run writes to.
 	help, version, generate := false, false, ""
+	var helpText strings.Builder
 	flags = append(flags,
 		&cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "print this help and exit", Destination: &help, DisableDefaultText: true},
 		&cli.BoolFlag{Name: "version", Usage: "print version, commit and date, and exit", Destination: &version, DisableDefaultText: true},
@@ -107,7 +144,7 @@ func run(ctx context.Context, tool *Tool, args []string, env *Env) error {
 		HideHelpCommand:           true,
 		DisableSliceFlagSeparator: true,
 		Reader:                    env.In,
-		Writer:                    env.Out,
+		Writer:                    &helpText, // which loses the error of a write
 		ErrWriter:                 env.Err,
 		ExitErrHandler:            func(*cli.Context, error) {},
 		OnUsageError: func(_ *cli.Context, err error, _ bool) error {
@@ -130,7 +167,10 @@ func run(ctx context.Context, tool *Tool, args []string, env *Env) error {
 			return tool.Run(c.Context, env, c.Args().Slice())
 		},
 	}
-	return app.RunContext(ctx, append([]string{tool.Name}, args...))
+	if err := app.RunContext(ctx, append([]string{tool.Name}, args...)); err != nil {
+		return err
+	}
+	return env.Answer(helpText.String())
 }
 
 // report prints err, its hints, and in a workflow an annotation.
@@ -151,8 +191,8 @@ func (e *Env) Hint(text string) {
 	_, _ = fmt.Fprintf(e.Err, "%s: hint: %s\n", e.Name, actions.Plain(text))
 }
 
-// Answer prints text on stdout. The error of a full disk or a closed pipe is
-// returned: an answer that did not arrive is no success.
+// Answer prints text on stdout. The error of a full disk or a closed pipe is an
+// internal failure: an answer that did not arrive is no success.
 func (e *Env) Answer(text string) error {
 	if text == "" {
 		return nil
@@ -162,7 +202,7 @@ func (e *Env) Answer(text string) error {
 		text += "\n"
 	}
 	if _, err := io.WriteString(e.Out, text); err != nil {
-		return fmt.Errorf("write the answer: %w", err)
+		return Internal(fmt.Errorf("write the answer: %w", err))
 	}
 	return nil
 }

@@ -9,15 +9,21 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
+	"os/exec"
+	"regexp"
+	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/urfave/cli/v2"
 
+	"github.com/LerianStudio/pushguard/pkg/bug"
 	"github.com/LerianStudio/pushguard/pkg/command"
 )
 
@@ -155,15 +161,22 @@ func TestRun_exitCodes(t *testing.T) {
 		wantErr  string
 	}{
 		"success":         {nil, 0, ""},
-		"any error":       {errors.New("no"), 1, "toy: error: no\n"},
+		"refused":         {command.Exit(1, errors.New("no")), 1, "toy: error: no\n"},
+		"not classified":  {errors.New("odd"), 5, "toy: error: odd\n"},
+		"internal":        {fmt.Errorf("x: %w", command.Internal(errors.New("full"))), 5, "toy: error: x: full\n"},
+		"nothing":         {command.Internal(nil), 0, ""},
+		"internal, too":   {errors.Join(command.Exit(4, errors.New("some")), command.Internal(errors.New("full"))), 5, "toy: error: some full\n"},
+		"a file":          {command.FileError(&fs.PathError{Op: "open", Path: "f", Err: fs.ErrPermission}, "x"), 5, "toy: error: open f: permission denied\n"},
+		"no file":         {command.FileError(&fs.PathError{Op: "open", Path: "f", Err: fs.ErrNotExist}, "give one"), 2, "toy: error: open f: file does not exist\ntoy: hint: give one\n"},
+		"a folder":        {command.FileError(&fs.PathError{Op: "read", Path: "f", Err: syscall.EISDIR}, "give one"), 2, "toy: error: read f: is a directory\ntoy: hint: give one\n"},
 		"an outage":       {command.Exit(3, errors.New("down")), 3, "toy: error: down\n"},
 		"said already":    {command.Exit(4, nil), 4, ""},
 		"wrapped, hinted": {fmt.Errorf("x: %w", command.Exit(3, command.Hinted(errors.New("down"), "wait"))), 3, "toy: error: x: down\ntoy: hint: wait\n"},
 		"the same hint twice": {
-			errors.Join(command.Hinted(errors.New("a"), "wait"), command.Hinted(errors.New("b"), "wait"), command.Hinted(errors.New("c"), "look")), 1,
+			errors.Join(command.Hinted(errors.New("a"), "wait"), command.Hinted(errors.New("b"), "wait"), command.Hinted(errors.New("c"), "look")), 5,
 			"toy: error: a b c\ntoy: hint: wait\ntoy: hint: look\n",
 		},
-		"hostile": {errors.New("a\r\n::error::b\x1b[31m ##[group]"), 1, "toy: error: a :\u200b:error:\u200b:b[31m ##\u200b[group]\n"},
+		"hostile": {command.Exit(1, errors.New("a\r\n::error::b\x1b[31m ##[group]")), 1, "toy: error: a :\u200b:error:\u200b:b[31m ##\u200b[group]\n"},
 	} {
 		got := toy(t, func(context.Context, *command.Env) error { return test.err })
 		if got.Code != test.wantCode || got.Err != test.wantErr || got.Out != "" {
@@ -217,8 +230,76 @@ func TestRun_fullDisk(t *testing.T) {
 		env.Out = full{}
 		return env.AnswerTable([][]string{{"A"}})
 	})
-	if got.Code != 1 || got.Err != "toy: error: write the answer: short write\n" {
+	if got.Code != 5 || got.Err != "toy: error: write the answer: short write\n" {
 		t.Errorf("exit code %d, %q", got.Code, got.Err)
+	}
+}
+
+// A panic is one line that says what to report, wherever it was; its stack is for
+// debugging.
+func TestRun_bug(t *testing.T) {
+	t.Parallel()
+	oops := func(context.Context, *command.Env) error { panic("oops\nat dawn") }
+	want := regexp.MustCompile(`^toy: error: this is a bug in toy [^\n]+: oops at dawn\n` +
+		`toy: hint: report the line above at https://github\.com/LerianStudio/pushguard/issues, [^\n]+\n$`)
+	if got := toy(t, oops); got.Code != 5 || got.Out != "" || !want.MatchString(got.Err) {
+		t.Errorf("exit code %d, stdout %q, stderr %q; want 5, %s", got.Code, got.Out, got.Err, want)
+	}
+	got := toy(t, oops, "--verbose")
+	if got.Code != 5 || !regexp.MustCompile(`(?m)^toy: debug: .*command_test.TestRun_bug`).MatchString(got.Err) {
+		t.Errorf("--verbose: exit code %d, stderr %q; want the stack", got.Code, got.Err)
+	}
+}
+
+// What a whole process does: a bug in another goroutine, and a reader that has gone.
+func TestMain_process(t *testing.T) {
+	t.Parallel()
+	if do := os.Getenv("PUSHGUARD_TEST_MAIN"); do != "" {
+		os.Args = []string{"toy"}
+		command.Main(func() *command.Tool {
+			return &command.Tool{Name: "toy", Common: command.Common{Timeout: time.Second, MaxAttempts: 1}, Run: func(ctx context.Context, env *command.Env, _ []string) error {
+				if do == "answer" {
+					return env.Answer("x")
+				}
+				go func() {
+					defer bug.Catch()
+					panic("oops")
+				}()
+				<-ctx.Done()
+				return nil
+			}}
+		})
+	}
+	type end struct {
+		Code int
+		Err  string
+	}
+	for do, want := range map[string]end{
+		"panic":  {5, "toy: error: this is a bug in VERSION: oops\ntoy: hint: report the line above at https://github.com/LerianStudio/pushguard/issues, with the command line; --verbose prints where it was\n"},
+		"answer": {5, "toy: error: write the answer: write |1: broken pipe\n"},
+	} {
+		t.Run(do, func(t *testing.T) {
+			t.Parallel()
+			if runtime.GOOS == "windows" && do == "answer" {
+				t.Skip("Windows has other words for it")
+			}
+			reader, writer, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = reader.Close()
+			defer writer.Close()
+			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestMain_process$")
+			cmd.Env = append(os.Environ(), "PUSHGUARD_TEST_MAIN="+do, "GITHUB_ACTIONS=", "RUNNER_DEBUG=")
+			var stderr bytes.Buffer
+			cmd.Stdout, cmd.Stderr = writer, &stderr
+			_ = cmd.Run()
+			text := strings.ReplaceAll(stderr.String(), command.Version("toy"), "VERSION")
+			text = strings.ReplaceAll(text, "write /dev/stdout", "write |1")
+			if diff := cmp.Diff(want, end{cmd.ProcessState.ExitCode(), text}); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

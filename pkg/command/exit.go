@@ -7,19 +7,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
+
+	"github.com/LerianStudio/pushguard/pkg/bug"
 )
 
 // The exit codes, the same for all three commands. A script must take any other
 // code for a failure.
 const (
-	ExitOK      = 0 // go on
-	ExitRefused = 1 // no: the tag exists, the signature is refused for good, the clean-up is blocked
-	ExitUsage   = 2 // the command line is wrong; nothing was done
-	ExitOutage  = 3 // a service could not be asked: running it again can succeed
-	ExitPartial = 4 // some done, some not
+	ExitOK       = 0 // go on
+	ExitRefused  = 1 // no: the tag exists, the signature is refused for good, the clean-up is blocked
+	ExitUsage    = 2 // the command line is wrong; nothing was done
+	ExitOutage   = 3 // a service could not be asked: running it again can succeed
+	ExitPartial  = 4 // some done, some not
+	ExitInternal = 5 // a file that cannot be read or written, a bug: it says nothing about the images
 )
 
 // ExitError ends a run with Code. With a nil Err nothing is printed: what there
@@ -40,6 +45,24 @@ func (e *ExitError) Unwrap() error { return e.Err }
 
 // Exit ends a run with code and prints err, if there is one.
 func Exit(code int, err error) error { return &ExitError{code, err} }
+
+// Internal makes err, if there is one, an internal failure.
+func Internal(err error) error {
+	if err == nil {
+		return nil
+	}
+	return Exit(ExitInternal, err)
+}
+
+// FileError is an error that reading a file, named by the user, led to. A wrong file is a
+// mistake on the command line, and next says what to give; one that cannot be read is an
+// internal failure.
+func FileError(err error, next string) error {
+	if file, ok := errors.AsType[*fs.PathError](err); ok && !errors.Is(file, fs.ErrNotExist) && !errors.Is(file, syscall.EISDIR) {
+		return Internal(err)
+	}
+	return &UsageError{Err: err, Next: next}
+}
 
 // UsageError is a wrong command line: exit code 2.
 type UsageError struct {
@@ -63,9 +86,15 @@ func Usagef(format string, args ...any) error {
 	return &UsageError{Err: fmt.Errorf(format, args...)}
 }
 
+// exitCode is the code of an error, or of several that are joined: an internal failure
+// goes before what else happened, since what was written down of that is not whole. An
+// error that no command has classified is one, too.
 func exitCode(err error) int {
 	if err == nil {
 		return ExitOK
+	}
+	if isInternal(err) {
+		return ExitInternal
 	}
 	if e, ok := errors.AsType[*ExitError](err); ok {
 		return e.Code
@@ -73,7 +102,19 @@ func exitCode(err error) int {
 	if _, ok := errors.AsType[*UsageError](err); ok {
 		return ExitUsage
 	}
-	return ExitRefused
+	return ExitInternal
+}
+
+// isInternal reports whether some command has said so of err, or of one that it joins.
+func isInternal(err error) bool {
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		return slices.ContainsFunc(many.Unwrap(), isInternal)
+	}
+	if e, ok := err.(*ExitError); ok && e.Code == ExitInternal { //nolint:errorlint // the tree is walked by hand
+		return true
+	}
+	err = errors.Unwrap(err)
+	return err != nil && isInternal(err)
 }
 
 // signalError is the cause of a context that a signal ended.
@@ -95,6 +136,7 @@ func notify(parent context.Context) (context.Context, func()) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
+		defer bug.Catch()
 		select {
 		case s := <-signals:
 			signal.Stop(signals)

@@ -22,7 +22,7 @@ func (e *Env) AnswerJSON(value any) error {
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(value); err != nil {
-		return fmt.Errorf("write the answer: %w", err)
+		return Internal(fmt.Errorf("write the answer: %w", err))
 	}
 	// The runner obeys "##[name]" anywhere in a line; the escape is the same string in JSON.
 	return e.Answer(strings.ReplaceAll(b.String(), "##[", `#\u0023[`))

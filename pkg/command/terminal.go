@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"github.com/LerianStudio/pushguard/pkg/bug"
 )
 
 // IsTerminal reports whether a person is at a stream.
@@ -48,6 +50,7 @@ func (l *Live) Show(text func(now time.Time) string) {
 	l.stop = stop
 	l.draw(text)
 	go func() {
+		defer bug.Catch()
 		tick := time.NewTicker(time.Second)
 		defer tick.Stop()
 		for {

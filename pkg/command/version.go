@@ -65,12 +65,18 @@ func newBuild(tool string, info *debug.BuildInfo) Build {
 	return b
 }
 
+// Version says which build this is, in one line.
+func Version(tool string) string { return thisBuild(tool).String() }
+
+func thisBuild(tool string) Build {
+	info, _ := debug.ReadBuildInfo()
+	return newBuild(tool, info)
+}
+
 // version answers --version.
 func (e *Env) version(asJSON bool) error {
-	info, _ := debug.ReadBuildInfo()
-	build := newBuild(e.Name, info)
 	if asJSON {
-		return e.AnswerJSON(build)
+		return e.AnswerJSON(thisBuild(e.Name))
 	}
-	return e.Answer(build.String())
+	return e.Answer(Version(e.Name))
 }

@@ -8,28 +8,25 @@ package record
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
 )
 
 // Schema names the only layout that this package reads and writes.
 const Schema = "pushguard.record/v1"
 
-// maxSize bounds what is read: 10,000 tags take about 8 MiB.
-const maxSize = 64 << 20
-
-// Record is what one run knows of the tags that it publishes. Fields that this
-// version does not know are kept, at every level.
+// Record is what one run knows of the tags that it publishes. Its methods say what
+// happened ([Record.Seen], [Record.Published], …); [Record.Save] writes it. Fields that
+// this version does not know are kept, at every level.
 type Record struct {
 	Schema string `json:"schema"`
 	Run    Run    `json:"run"`
 	Tags   []Tag  `json:"tags"`
 
 	unknown fields
+	path    string // where it was opened, "" for one in memory
+	foreign bool   // it is another run's: no tag is added to it
+	opener  Run    // who opened it
 }
 
 // Run says which CI run the record belongs to. All fields are empty outside CI.
@@ -39,6 +36,8 @@ type Run struct {
 	Repository string `json:"repository,omitempty"` // owner/name
 	SHA        string `json:"sha,omitempty"`        // commit
 	URL        string `json:"url,omitempty"`
+	// Call tells calls of one workflow inside a run apart; "" when it is not named.
+	Call string `json:"call,omitempty"`
 
 	unknown fields
 }
@@ -129,41 +128,6 @@ type Cleanup struct {
 	unknown fields
 }
 
-// New returns an empty record of run.
-func New(run Run) *Record {
-	return &Record{Schema: Schema, Run: run, Tags: []Tag{}}
-}
-
-// Load reads the record in path. The error wraps [fs.ErrNotExist] when there is
-// none; a record with another schema is refused.
-func Load(path string) (*Record, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("read record: %w", err)
-	}
-	if info.Size() > maxSize {
-		return nil, fmt.Errorf("read record %s: %d bytes is more than a record can have", path, info.Size())
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read record: %w", err)
-	}
-	r, err := Parse(data)
-	if err != nil {
-		return nil, fmt.Errorf("read record %s: %w", path, err)
-	}
-	return r, nil
-}
-
-// LoadOrNew reads the record in path, or starts one of run when there is none.
-func LoadOrNew(path string, run Run) (*Record, error) {
-	r, err := Load(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return New(run), nil
-	}
-	return r, err
-}
-
 // Parse reads a record from its JSON.
 func Parse(data []byte) (*Record, error) {
 	var head struct {
@@ -188,69 +152,4 @@ func Parse(data []byte) (*Record, error) {
 		r.Tags = []Tag{}
 	}
 	return r, nil
-}
-
-// Save writes the record to path by a temporary file and a rename in the same
-// folder: a reader, and a killed process, see the old or the new one, whole.
-func (r *Record) Save(path string) error {
-	data, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return fmt.Errorf("write record %s: %w", path, err)
-	}
-	if err := replace(path, append(data, '\n')); err != nil {
-		return fmt.Errorf("write record %s: %w", path, err)
-	}
-	return nil
-}
-
-func replace(path string, data []byte) (err error) {
-	// A link stays a link: what it names is replaced.
-	if target, err := filepath.EvalSymlinks(path); err == nil {
-		path = target
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = f.Close()
-			_ = os.Remove(f.Name())
-		}
-	}()
-	if _, err := f.Write(data); err != nil {
-		return err
-	}
-	// Later jobs often run as another user; the record holds no secret.
-	if err := f.Chmod(0o644); err != nil {
-		return err
-	}
-	// Without it a power cut can leave the new name on an empty file.
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
-}
-
-// Tag returns the record's entry of ref, or nil. The pointer holds until the
-// next [Record.Put].
-func (r *Record) Tag(ref string) *Tag {
-	for i := range r.Tags {
-		if r.Tags[i].Ref == ref {
-			return &r.Tags[i]
-		}
-	}
-	return nil
-}
-
-// Put returns the record's entry of ref, which it adds if there is none.
-func (r *Record) Put(ref string) *Tag {
-	if t := r.Tag(ref); t != nil {
-		return t
-	}
-	r.Tags = append(r.Tags, Tag{Ref: ref})
-	return &r.Tags[len(r.Tags)-1]
 }

@@ -5,12 +5,12 @@ package record_test
 
 import (
 	"encoding/json"
-	"errors"
+	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -28,8 +28,8 @@ var at = time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
 
 // full has every field set.
 func full() *record.Record {
-	r := record.New(record.Run{ID: "1234", Attempt: 2, Repository: "org/app", SHA: "abc", URL: "https://github.com/org/app/actions/runs/1234"})
-	*r.Put("docker.io/org/app:1.2.3") = record.Tag{
+	r := record.New(record.Run{ID: "1234", Attempt: 2, Repository: "org/app", SHA: "abc", URL: "https://github.com/org/app/actions/runs/1234", Call: "api"})
+	r.Tags = append(r.Tags, record.Tag{
 		Ref:        "docker.io/org/app:1.2.3",
 		Before:     &record.State{State: record.Absent, CheckedAt: at},
 		Now:        &record.State{State: record.Unknown, Reason: "outage", CheckedAt: at},
@@ -37,32 +37,48 @@ func full() *record.Record {
 		Published:  &record.Published{Digest: digest, Source: "buildx-metadata", At: at},
 		Signatures: []record.Signature{{Format: "bundle", Digest: digest, Log: &record.LogEntry{URL: "https://rekor.sigstore.dev", Index: 42}, At: at}},
 		Cleanup:    &record.Cleanup{Action: "delete", Outcome: "blocked", Reason: "immutable", At: at},
-	}
-	*r.Put("docker.io/org/app:latest") = record.Tag{
+	}, record.Tag{
 		Ref: "docker.io/org/app:latest", Moving: true,
 		Before: &record.State{State: record.Present, Digest: digest, CheckedAt: at},
-	}
+	})
 	return r
 }
 
-func TestSave_loadGivesTheSame(t *testing.T) {
-	t.Parallel()
+// saved writes r to a new file, which it names.
+func saved(t *testing.T, r *record.Record) string {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "record.json")
-	if err := full().Save(path); err != nil {
+	save(t, path, r)
+	return path
+}
+
+func save(t *testing.T, path string, r *record.Record) {
+	t.Helper()
+	opened, err := record.Open(path, r.Run, record.Options{})
+	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := record.Load(path)
+	opened.Tags = r.Tags
+	if err := opened.Save(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSave_openGivesTheSame(t *testing.T) {
+	t.Parallel()
+	path := saved(t, full())
+	got, err := record.Open(path, full().Run, record.Options{MustExist: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(full(), got, ignoreUnknown); diff != "" {
-		t.Errorf("Load(Save(r)) (-want +got):\n%s", diff)
+		t.Errorf("Open after Save (-want +got):\n%s", diff)
 	}
 	validate(t, path)
 }
 
 var ignoreUnknown = cmpopts.IgnoreUnexported(record.Record{}, record.Run{}, record.Tag{}, record.State{},
-	record.Immutable{}, record.Published{}, record.Signature{}, record.LogEntry{}, record.Cleanup{})
+	record.Immutable{}, record.Published{}, record.Signature{}, record.Unsigned{}, record.LogEntry{}, record.Cleanup{})
 
 func validate(t *testing.T, path string) {
 	t.Helper()
@@ -130,25 +146,60 @@ func TestParse_refuses(t *testing.T) {
 	}
 }
 
-func TestLoadOrNew(t *testing.T) {
+func TestOpen(t *testing.T) {
 	t.Parallel()
+	ours := record.Run{ID: "7", Attempt: 2, Repository: "org/app", SHA: "def"}
 	dir := t.TempDir()
-	r, err := record.LoadOrNew(filepath.Join(dir, "none.json"), record.Run{ID: "7"})
-	if err != nil {
-		t.Fatal(err)
+	file := func(name, content string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
 	}
-	if diff := cmp.Diff(record.New(record.Run{ID: "7"}), r, ignoreUnknown); diff != "" {
-		t.Errorf("LoadOrNew (-want +got):\n%s", diff)
+	record1 := func(run string) string { return `{"schema":"pushguard.record/v1","run":` + run + `,"tags":[]}` }
+	own := file("own.json", record1(`{"id":"7","attempt":1,"repository":"org/app","sha":"abc","url":"u"}`))
+	other := file("other.json", record1(`{"id":"8","repository":"org/app"}`))
+	call := file("call.json", record1(`{"id":"7","repository":"org/app","call":"api"}`))
+	broken, none := file("broken.json", "{"), filepath.Join(dir, "none.json")
+	type result struct {
+		Run   record.Run
+		Error string
 	}
-	if _, err := record.Load(filepath.Join(dir, "none.json")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("Load = %v, want fs.ErrNotExist", err)
-	}
-	bad := filepath.Join(dir, "bad.json")
-	if err := os.WriteFile(bad, []byte("{"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := record.LoadOrNew(bad, record.Run{}); err == nil {
-		t.Error("LoadOrNew of a broken record succeeded: the record would be lost")
+	const notNow = `, this is run "7" of "org/app"`
+	for name, test := range map[string]struct {
+		path string
+		opts record.Options
+		want result
+	}{
+		"in memory":         {"", record.Options{}, result{Run: ours}},
+		"new":               {none, record.Options{}, result{Run: ours}},
+		"its own":           {own, record.Options{}, result{Run: record.Run{ID: "7", Attempt: 2, Repository: "org/app", SHA: "def", URL: "u"}}},
+		"its own, any run":  {own, record.Options{AnyRun: true}, result{Run: record.Run{ID: "7", Attempt: 2, Repository: "org/app", SHA: "def", URL: "u"}}},
+		"another's":         {other, record.Options{}, result{Error: "*record.OtherRunError: the record " + other + ` belongs to run "8" of "org/app"` + notNow}},
+		"another's allowed": {other, record.Options{AnyRun: true}, result{Run: record.Run{ID: "8", Repository: "org/app"}}},
+		"another call's":    {call, record.Options{}, result{Error: "*record.OtherRunError: the record " + call + ` belongs to call "api" in run "7" of "org/app"` + notNow}},
+		"none, needed":      {none, record.Options{MustExist: true}, result{Error: "*record.UnusableError: read record " + none + ": file does not exist"}},
+		"broken":            {broken, record.Options{}, result{Error: "*record.UnusableError: read record " + broken + ": not a run record: unexpected end of JSON input"}},
+		"a folder":          {dir, record.Options{}, result{Error: "*record.UnusableError: read record " + dir + ": it is a folder"}},
+		"below a file":      {filepath.Join(own, "x"), record.Options{}, result{Error: "*fmt.wrapError: read record: open " + filepath.Join(own, "x") + ": not a directory"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if runtime.GOOS == "windows" && name == "below a file" {
+				t.Skip("Windows says that there is no such path")
+			}
+			var got result
+			r, err := record.Open(test.path, ours, test.opts)
+			if err != nil {
+				got.Error = fmt.Sprintf("%T: %v", err, err)
+			} else {
+				got.Run = r.Run
+			}
+			if diff := cmp.Diff(test.want, got, ignoreUnknown); diff != "" {
+				t.Errorf("Open (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 
@@ -156,10 +207,14 @@ func TestSave_failureLeavesTheOldOneAndNoTemporaryFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "folder")
+	r, err := record.Open(path, record.Run{}, record.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := os.MkdirAll(filepath.Join(path, "in-the-way"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := full().Save(path); err == nil {
+	if err := r.Save(); err == nil {
 		t.Error("Save over a folder succeeded")
 	}
 	entries, err := os.ReadDir(dir)
@@ -173,19 +228,19 @@ func TestSave_failureLeavesTheOldOneAndNoTemporaryFile(t *testing.T) {
 func TestSave_killed(t *testing.T) {
 	t.Parallel()
 	if path := os.Getenv("PUSHGUARD_TEST_WRITE"); path != "" {
-		r := full()
+		r, err := record.Open(path, full().Run, record.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
 		for i := range 1 << 30 {
 			r.Run.Attempt = 100 + i
-			if err := r.Save(path); err != nil {
+			if err := r.Save(); err != nil {
 				t.Fatal(err)
 			}
 			_, _ = t.Output().Write([]byte{'\n'}) // a write is done
 		}
 	}
-	path := filepath.Join(t.TempDir(), "record.json")
-	if err := full().Save(path); err != nil {
-		t.Fatal(err)
-	}
+	path := saved(t, full())
 	for i := range 10 {
 		writer := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestSave_killed$", "-test.v")
 		writer.Env = append(os.Environ(), "PUSHGUARD_TEST_WRITE="+path)
@@ -201,7 +256,7 @@ func TestSave_killed(t *testing.T) {
 		}
 		_ = writer.Process.Kill()
 		_ = writer.Wait()
-		r, err := record.Load(path)
+		r, err := record.Open(path, record.Run{}, record.Options{AnyRun: true, MustExist: true})
 		if err != nil || r.Run.Attempt < 100 {
 			t.Fatalf("after kill %d: %+v, %v", i, r, err)
 		}
@@ -218,13 +273,17 @@ func TestRunFromEnv(t *testing.T) {
 		want record.Run
 	}{
 		"a shell": {nil, record.Run{}},
+		"a call": {
+			map[string]string{"GITHUB_RUN_ID": "1234", "PUSHGUARD_CALL": "api"},
+			record.Run{ID: "1234", Call: "api"},
+		},
 		"GitHub": {
 			map[string]string{"GITHUB_RUN_ID": "1234", "GITHUB_RUN_ATTEMPT": "2", "GITHUB_REPOSITORY": "org/app", "GITHUB_SHA": "abc", "GITHUB_SERVER_URL": "https://github.com"},
 			record.Run{ID: "1234", Attempt: 2, Repository: "org/app", SHA: "abc", URL: "https://github.com/org/app/actions/runs/1234"},
 		},
 		"GitLab": {
-			map[string]string{"CI_PIPELINE_ID": "77", "CI_PROJECT_PATH": "g/p", "CI_COMMIT_SHA": "abc", "CI_PIPELINE_URL": "https://gitlab.com/g/p/-/pipelines/77"},
-			record.Run{ID: "77", Repository: "g/p", SHA: "abc", URL: "https://gitlab.com/g/p/-/pipelines/77"},
+			map[string]string{"CI_PIPELINE_ID": "77", "CI_PROJECT_PATH": "g/p", "CI_COMMIT_SHA": "abc", "CI_PIPELINE_URL": "https://gitlab.com/g/p/-/pipelines/77", "PUSHGUARD_CALL": "b"},
+			record.Run{ID: "77", Repository: "g/p", SHA: "abc", URL: "https://gitlab.com/g/p/-/pipelines/77", Call: "b"},
 		},
 	} {
 		if diff := cmp.Diff(test.want, record.RunFromEnv(env(test.vars)), ignoreUnknown); diff != "" {

@@ -15,63 +15,68 @@ import (
 	"strings"
 	"time"
 
-	"github.com/regclient/regclient/config"
-
 	"github.com/LerianStudio/pushguard/pkg/retry"
+	"github.com/LerianStudio/pushguard/pkg/wire"
 )
 
-// call is one request to a registry's own API beside the registry: hub.docker.com,
-// api.github.com.
-type call struct {
-	op     string // as in Error.Op
-	ref    Reference
-	method string
-	url    string
-	header http.Header // what authenticates it; never logged
-	body   any         // sent as JSON; nil for none
+// Call is one request to an API beside a registry, such as hub.docker.com's.
+type Call struct {
+	Op     string    // as in Error.Op
+	Ref    Reference // what it is about
+	Method string
+	URL    string
+	Header http.Header // authenticates it; never logged
+	Body   any         // sent as JSON; nil for none
+	// Login says that the request carries docker's login for the registry of Ref: one
+	// that was refused is not sent again.
+	Login bool
 }
 
 // service is the host that answers.
-func (q call) service() string {
-	u, err := url.Parse(q.url)
+func (q Call) service() string {
+	u, err := url.Parse(q.URL)
 	if err != nil {
-		return q.url
+		return q.URL
 	}
 	return u.Host
 }
 
-// api makes one request and reads a 2xx answer's JSON into result (nil to ignore
-// it). Every failure is an *Error with Service set, its kind by status alone: what
-// a 404 or a 403 of an API proves, callers know.
-func (c *Client) api(ctx context.Context, q call, result any) (answer, *Error) {
+// API makes one request and reads a 2xx answer's JSON into result (nil to ignore it).
+// Every failure is an *Error with Service set. Its kind is read off the status, and by
+// the [Reader]; what a 404 of an API proves, callers know. header is the answer's, nil
+// when there was none.
+func (c *Client) API(ctx context.Context, q Call, result any) (header http.Header, failed *Error) {
 	a, err := c.send(ctx, q)
 	at := "" // the path, without a query
-	if u, parseErr := url.Parse(q.url); parseErr == nil {
+	if u, parseErr := url.Parse(q.URL); parseErr == nil {
 		at = u.EscapedPath()
 	}
-	c.log.DebugContext(ctx, "request", "method", q.method, "registry", q.service(), "path", at, "status", a.status)
-	e := &Error{Op: q.op, Ref: q.ref, Service: q.service(), Status: a.status, Err: err}
+	c.log.DebugContext(ctx, "request", "method", q.Method, "registry", q.service(), "path", at, "status", a.status)
+	e := &Error{Op: q.Op, Ref: q.Ref, Service: q.service(), Status: a.status, LoggedIn: c.HasLogin(q.Ref.Registry), Err: err}
 	switch {
 	case err != nil:
 		e.Kind, e.Message = network(ctx, err, err)
-		return a, e
+		return a.header, e
 	case a.status >= 200 && a.status < 300:
 		if result == nil {
-			return a, nil
+			return a.header, nil
 		}
 		if err := json.Unmarshal(a.body, result); err == nil {
-			return a, nil
+			return a.header, nil
 		}
 		e.Kind, e.Message = KindNotARegistry, "the answer is not the JSON that was expected"
-		return a, e
+		return a.header, e
 	}
 	e.Wait = retry.After(a.header, a.at)
 	e.Message = apiMessage(a.body)
+	page := strings.HasPrefix(strings.TrimSpace(string(a.body)), "<")
 	switch {
+	case a.status == http.StatusForbidden && page:
+		e.Kind = KindNotARegistry
 	case a.status == http.StatusUnauthorized, a.status == http.StatusForbidden:
 		e.Kind = KindAuth
 	case a.status == http.StatusTooManyRequests:
-		e.Kind = KindRateLimit
+		e.Kind, e.Final = KindRateLimit, q.Login
 	case a.status == http.StatusRequestTimeout, a.status >= 500:
 		e.Kind = KindOutage
 	case !json.Valid(a.body):
@@ -83,22 +88,23 @@ func (c *Client) api(ctx context.Context, q call, result any) (answer, *Error) {
 	default:
 		e.Kind = KindInvalid
 	}
-	return a, e
+	c.read(ctx, e, RequestAPI, a, nil)
+	return a.header, e
 }
 
 // send makes the request and reads the whole answer, at most 8 MiB. Redirects are
 // not followed: they would carry the token along.
-func (c *Client) send(ctx context.Context, q call) (answer, error) {
-	a := answer{method: q.method, at: time.Now()}
+func (c *Client) send(ctx context.Context, q Call) (answer, error) {
+	a := answer{method: q.Method, at: time.Now()}
 	var body io.Reader
-	if q.body != nil {
-		data, err := json.Marshal(q.body)
+	if q.Body != nil {
+		data, err := json.Marshal(q.Body)
 		if err != nil {
 			return a, err
 		}
 		body = bytes.NewReader(data)
 	}
-	req, err := http.NewRequestWithContext(ctx, q.method, q.url, body)
+	req, err := http.NewRequestWithContext(ctx, q.Method, q.URL, body)
 	if err != nil {
 		return a, err
 	}
@@ -107,12 +113,18 @@ func (c *Client) send(ctx context.Context, q call) (answer, error) {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	req.Header.Set("User-Agent", c.agent)
-	maps.Copy(req.Header, q.header)
+	maps.Copy(req.Header, q.Header)
 	client := http.Client{
 		Transport: c.transport, Timeout: c.timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	resp, err := client.Do(req)
+	do := client.Do
+	if q.Login {
+		do = func(req *http.Request) (*http.Response, error) {
+			return c.host(q.Ref.Registry).gate.send(ctx, req, client.Do)
+		}
+	}
+	resp, err := do(req)
 	if err != nil {
 		if ue, ok := err.(*url.Error); ok { //nolint:errorlint // what Do returns; its text would repeat the URL
 			err = ue.Err
@@ -121,17 +133,11 @@ func (c *Client) send(ctx context.Context, q call) (answer, error) {
 	}
 	defer resp.Body.Close()
 	a.status, a.header = resp.StatusCode, resp.Header
-	bound := int64(maxBody)
 	if a.status >= http.StatusMultipleChoices {
-		bound = maxErrorBody
+		a.body, err = wire.ReadError(resp.Body, req)
+		return a, err
 	}
-	a.body, err = io.ReadAll(io.LimitReader(resp.Body, bound+1))
-	if int64(len(a.body)) > bound {
-		if a.status < http.StatusMultipleChoices {
-			return a, errTooLarge
-		}
-		a.body = a.body[:bound]
-	}
+	a.body, err = wire.ReadAll(resp.Body, maxBody)
 	return a, err
 }
 
@@ -159,13 +165,8 @@ func apiMessage(body []byte) string {
 	return short(words.Message)
 }
 
-// login is docker's login for a registry; zero for none.
-func (c *Client) login(registry string) config.Cred {
-	var cred config.Cred
-	for _, host := range c.logins {
-		if host.Name == registry {
-			cred = host.GetCred() // of a copy: GetCred may run a credential helper and keep what it says
-		}
-	}
-	return cred
+// Ended is the error of an operation at service that ctx has ended before its request.
+func Ended(ctx context.Context, op string, ref Reference, service string) *Error {
+	kind, message := network(ctx, ctx.Err(), ctx.Err())
+	return &Error{Op: op, Ref: ref, Kind: kind, Service: service, Message: message, Err: ctx.Err()}
 }

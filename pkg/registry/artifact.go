@@ -19,7 +19,9 @@ import (
 )
 
 func digest(data []byte) godigest.Digest { return godigest.FromBytes(data) }
-func digestOf(data []byte) string        { return digest(data).String() }
+
+// DigestOf is the sha256 digest of data.
+func DigestOf(data []byte) string { return digest(data).String() }
 
 // PutBlob writes data to ref's repository.
 func (c *Client) PutBlob(ctx context.Context, ref Reference, data []byte) (Descriptor, error) {
@@ -66,7 +68,7 @@ func (c *Client) Blob(ctx context.Context, ref Reference, d Descriptor, limit in
 	if err != nil {
 		return nil, err
 	}
-	if int64(len(data)) > limit || digestOf(data) != d.Digest {
+	if int64(len(data)) > limit || DigestOf(data) != d.Digest {
 		return nil, &Error{
 			Op: op, Ref: ref, Kind: KindNotARegistry, Status: http.StatusOK,
 			Message: fmt.Sprintf("the blob %s is larger than %d bytes, or its bytes have another digest", d.Digest, limit),
@@ -97,7 +99,7 @@ func (c *Client) Referrers(ctx context.Context, ref Reference, artifactType stri
 		rejected := a.status == http.StatusOK && newest.path != a.path
 		e := c.failure(ctx, op, ref, &trace{answers: []*answer{&a}}, err)
 		if rejected || a.status != http.StatusOK && (e.Transient() || e.Kind == KindAuth) {
-			c.forget(ref)
+			c.forget(ref.Registry)
 			return nil, e
 		}
 	}
@@ -120,7 +122,7 @@ func (c *Client) Attach(ctx context.Context, ref Reference, mediaType string, ra
 	if err := json.Unmarshal(raw, &m); err != nil || !ValidDigest(m.Subject.Digest) {
 		return Descriptor{}, fmt.Errorf("attach to %s: the manifest has no subject", ref)
 	}
-	d := Descriptor{MediaType: mediaType, Digest: digestOf(raw), Size: int64(len(raw)), ArtifactType: m.ArtifactType}
+	d := Descriptor{MediaType: mediaType, Digest: DigestOf(raw), Size: int64(len(raw)), ArtifactType: m.ArtifactType}
 	if err := c.PutManifest(ctx, ref.WithDigest(d.Digest), mediaType, raw); err != nil {
 		return Descriptor{}, err
 	}

@@ -10,54 +10,73 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"unicode/utf8"
+	"time"
 
 	"github.com/LerianStudio/pushguard/pkg/retry"
+	"github.com/LerianStudio/pushguard/pkg/wire"
 )
 
-// absenceCodes are the error codes with which a registry itself says that a tag,
-// manifest or repository does not exist (distribution specification, "Error
-// Codes"; TAG_EXPIRED is Quay's, NOT_FOUND Harbor's and Artifactory's).
-var absenceCodes = map[string]bool{"MANIFEST_UNKNOWN": true, "NAME_UNKNOWN": true, "TAG_EXPIRED": true, "NOT_FOUND": true}
-
-// refusals are the words with which registries refuse to move or delete what
-// is there, as measured or documented. The first row that matches decides.
-var refusals = []struct {
-	status int    // 0 for any
-	code   string // "" for any
-	text   string // part of code, message or detail in lower case, "" for any
-	kind   Kind
-}{
-	{0, "TAG_IMMUTABLE", "", KindImmutable},                        // Quay
-	{0, "", "immutability settings", KindImmutable},                // Docker Hub
-	{0, "", "tag is immutable", KindImmutable},                     // ECR
-	{0, "", "repository is immutable", KindImmutable},              // ECR, MSR
-	{0, "", "is an immutable repository", KindImmutable},           // MSR
-	{0, "", "enabled tag immutability", KindImmutable},             // Artifact Registry
-	{0, "", "configured as immutable", KindImmutable},              // Harbor
-	{0, "", "cannot be overwritten", KindImmutable},                // ECR, Alibaba
-	{0, "", "does not allow updating assets", KindImmutable},       // Nexus
-	{0, "REGISTRY_DISALLOWED_OPERATION", "", KindImmutable},        // ACR lock
-	{0, "GOOGLE_MANIFEST_DANGLING_TAG", "", KindReferenced},        // Artifact Registry
-	{http.StatusForbidden, "", "still referenced", KindReferenced}, // Docker Hub
-	{http.StatusMethodNotAllowed, "DENIED", "", KindReferenced},    // zot: part of an index
-	{http.StatusMethodNotAllowed, "", "", KindUnsupported},         // deletes are off
-	{0, "UNSUPPORTED", "", KindUnsupported},                        // Harbor, GHCR, distribution
-	{http.StatusConflict, "", "", KindReferenced},
-	{http.StatusPreconditionFailed, "", "", KindImmutable},
+// Reader tells what an answer means on the registry that gave it. Package host knows
+// the kinds of registries; without a Reader the specification alone is applied.
+type Reader interface {
+	Read(ctx context.Context, ref Reference, a Answer) Reading
 }
+
+// Answer is a refusal: what was asked, and what came back.
+type Answer struct {
+	// To is what was asked for.
+	To Request
+	// Service is the host that answered instead of the registry, "" for the registry.
+	Service string
+	Status  int         // of HTTP
+	Header  http.Header // of the answer
+	// Seen has the newest value of each header that the registry sent in this run: its
+	// challenge, for example.
+	Seen    http.Header
+	Code    string // the registry's error code, "" for none
+	Message string // the server's own words, on one line
+	Text    string // code, message and the whole body in lower case, to look for words in
+	// LoggedIn says that docker has a login for the registry.
+	LoggedIn bool
+}
+
+// Request is what was asked of a server.
+type Request int
+
+// The requests.
+const (
+	RequestRead   Request = iota + 1 // GET or HEAD at the registry
+	RequestWrite                     // POST, PUT or PATCH at the registry
+	RequestDelete                    // DELETE at the registry
+	RequestToken                     // a token, at the registry's token service
+	RequestAPI                       // an API beside the registry, such as hub.docker.com's
+)
+
+// Reading is what an answer means. Its zero value adds nothing to the specification.
+type Reading struct {
+	Host   string // the kind of registry, as people call it; "" when it is not known
+	Kind   Kind   // KindUnknown leaves it to the specification
+	Wait   time.Duration
+	Next   string // what to do next
+	ByHand string // how a person does what was refused, see [Error.ByHand]
+}
+
+// absenceCodes are the error codes with which a registry itself says that a tag,
+// manifest or repository does not exist (distribution specification, "Error Codes").
+var absenceCodes = map[string]bool{"MANIFEST_UNKNOWN": true, "NAME_UNKNOWN": true}
 
 // failure makes an Error of what t saw of an operation that ended with err.
 func (c *Client) failure(ctx context.Context, op string, ref Reference, t *trace, err error) *Error {
-	e := &Error{Op: op, Ref: ref, Err: err}
+	e := &Error{Op: op, Ref: ref, LoggedIn: c.HasLogin(ref.Registry), Err: err}
 	a, ok := t.last("")
 	if !ok {
 		a.err = err // regclient refused before any request
 	}
-	seen := a.header
-	token, asked := c.host(ref).token(ref.Repository)
+	at := c.host(ref.Registry)
+	token, asked := at.token(ref.Repository)
+	to := requestOf(a.method)
 	if a.status == http.StatusUnauthorized && asked && token.failed {
-		a, e.AtTokens = token.answer, true
+		a, to, e.AtTokens = token.answer, RequestToken, true
 	}
 	e.Status = a.status
 	if a.header != nil {
@@ -68,41 +87,87 @@ func (c *Client) failure(ctx context.Context, op string, ref Reference, t *trace
 		return e
 	}
 	e.Code, e.Message = registryError(a)
-	e.Kind = kind(a, e.Code, e.Message)
-	e.atSignatureTag(a)
+	e.Kind = kind(a, to, e.Code)
+	if _, tag, ok := strings.Cut(a.path, "/manifests/"); ok {
+		if _, attached := AttachedTo(tag); attached {
+			// A client that attaches something by digest writes the fallback tag behind it:
+			// name the tag that was really written.
+			e.Ref = e.Ref.WithTag(tag)
+		}
+	}
+	// A refused login is not sent again, see gate: to try again is of no use.
+	e.Final = e.AtTokens && !token.anonymous && a.status == http.StatusTooManyRequests
+	c.read(ctx, e, to, a, at.headers())
 	if e.Kind == KindNotFound && e.Code == "NAME_UNKNOWN" && asked && token.anonymous {
 		// Those who may not see a repository are told the same.
 		e.Kind = KindAuth
 	}
-	if e.Kind == KindAuth {
-		e.Next = missingRight(ref, seen, a.header)
-	}
 	return e
 }
 
-// kind classifies an answer by status, code and words.
-func kind(a answer, code, message string) Kind {
-	if a.method != http.MethodGet && a.method != http.MethodHead && a.status >= 400 && a.status < 500 {
-		text := strings.ToLower(code + " " + message + " " + string(a.body))
-		for _, r := range refusals {
-			if (r.status == 0 || r.status == a.status) && (r.code == "" || r.code == code) && strings.Contains(text, r.text) {
-				return r.kind
-			}
-		}
+// read lets the Reader say what an answer means.
+func (c *Client) read(ctx context.Context, e *Error, to Request, a answer, seen http.Header) {
+	if c.reader == nil {
+		return
 	}
+	r := c.reader.Read(ctx, e.Ref, Answer{
+		To: to, Service: e.Service, Status: a.status, Header: a.header, Seen: seen, Code: e.Code, Message: e.Message,
+		Text: strings.ToLower(e.Code + " " + e.Message + " " + string(a.body)), LoggedIn: e.LoggedIn,
+	})
+	e.Host, e.Next, e.ByHand = r.Host, r.Next, r.ByHand
+	e.Wait = max(e.Wait, r.Wait)
+	if r.Kind != KindUnknown {
+		e.Kind = r.Kind
+	}
+}
+
+func requestOf(method string) Request {
+	switch method {
+	case http.MethodGet, http.MethodHead:
+		return RequestRead
+	case http.MethodDelete:
+		return RequestDelete
+	}
+	return RequestWrite
+}
+
+// kind classifies an answer by the specification alone.
+func kind(a answer, to Request, code string) Kind {
+	page := code == "" && strings.HasPrefix(strings.TrimSpace(string(a.body)), "<")
 	switch {
-	case a.status == http.StatusNotFound && absenceCodes[code]:
+	case a.status == http.StatusNotFound && absenceCodes[code] && to != RequestToken:
 		return KindNotFound
+	case a.status == http.StatusForbidden && page:
+		return KindNotARegistry // a firewall's or a portal's
 	case a.status == http.StatusUnauthorized, a.status == http.StatusForbidden:
+		return KindAuth
+	case a.status == http.StatusBadRequest && (code == "UNAUTHORIZED" || code == "DENIED"):
 		return KindAuth
 	case a.status == http.StatusTooManyRequests:
 		return KindRateLimit
+	case to == RequestDelete && a.status == http.StatusNotFound && code == "" && !page:
+		return KindUnsupported // the server does not know the request
+	case to == RequestDelete && (a.status == http.StatusMethodNotAllowed || a.status == http.StatusNotImplemented || code == "UNSUPPORTED"):
+		return KindUnsupported
+	case to == RequestWrite && (a.status == http.StatusMethodNotAllowed || code == "UNSUPPORTED"):
+		return KindUnsupported
+	case to != RequestRead && a.status == http.StatusConflict:
+		return KindReferenced
 	case a.status == http.StatusRequestTimeout, a.status >= 500:
 		return KindOutage
-	case code != "" && a.status >= 400:
+	case a.status >= 400 && (code != "" || isErrorList(a.body)):
 		return KindInvalid
 	}
 	return KindNotARegistry
+}
+
+// isErrorList reports whether a body is a list of errors as registries have it, with a
+// code or without: Artifactory gives a status instead.
+func isErrorList(body []byte) bool {
+	var list struct {
+		Errors []json.RawMessage `json:"errors"`
+	}
+	return json.Unmarshal(body, &list) == nil && len(list.Errors) > 0
 }
 
 // network says why there was no answer, or no whole one.
@@ -159,7 +224,34 @@ func registryError(a answer) (code, message string) {
 	if !codePattern(e.Code) {
 		e.Code = ""
 	}
-	return e.Code, short(e.Message)
+	return e.Code, wire.OneLine(join(e.Message, words(e.Detail)))
+}
+
+// words finds what an error's detail says: it is free in form, and some registries put
+// the reason there and nowhere else (distribution specification, "Error Codes").
+func words(detail json.RawMessage) string {
+	var text string
+	if json.Unmarshal(detail, &text) == nil {
+		return text
+	}
+	var object struct {
+		Description string `json:"description"`
+		Message     string `json:"message"`
+		Reason      string `json:"reason"`
+	}
+	_ = json.Unmarshal(detail, &object)
+	return join(object.Description, join(object.Message, object.Reason))
+}
+
+// join puts two texts of one error together.
+func join(a, b string) string {
+	switch {
+	case a == "":
+		return b
+	case b == "" || strings.Contains(a, b):
+		return a
+	}
+	return a + ": " + b
 }
 
 // codePattern reports whether s looks like an error code: upper-case letters and "_".
@@ -168,15 +260,4 @@ func codePattern(s string) bool {
 }
 
 // short bounds text of others inside a message.
-func short(s string) string {
-	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "\ufffd")), " ")
-	const limit = 300
-	if len(s) <= limit {
-		return s
-	}
-	cut := limit
-	for !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return s[:cut] + "…"
-}
+func short(s string) string { return wire.OneLine(s) }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 
@@ -23,6 +22,7 @@ type Options struct {
 	UserAgent string            // "" means "pushguard"
 	Log       *slog.Logger      // nil discards
 	Transport http.RoundTripper // nil means a new http.Transport
+	Reader    Reader            // nil reads answers by the specification alone
 }
 
 // concurrency is how many requests go to one registry at once.
@@ -38,7 +38,7 @@ type Client struct {
 	agent  string
 	log    *slog.Logger
 	logins []config.Host
-	hub    *Hub
+	reader Reader
 
 	mu    sync.Mutex
 	hosts map[string]*host // by registry: one that fails must not slow the others
@@ -72,18 +72,17 @@ func New(base context.Context, o Options) (*Client, error) {
 	if o.Transport == nil {
 		o.Transport = newTransport()
 	}
-	c := &Client{
+	return &Client{
 		transport: o.Transport,
 		timeout:   o.Timeout,
 		base:      base,
 		agent:     o.UserAgent,
 		log:       o.Log,
 		logins:    logins,
+		reader:    o.Reader,
 		hosts:     map[string]*host{},
 		pulls:     map[string]Pulls{},
-	}
-	c.hub = newHub(c)
-	return c, nil
+	}, nil
 }
 
 func newTransport() http.RoundTripper {
@@ -97,14 +96,22 @@ func newTransport() http.RoundTripper {
 	return t
 }
 
-// host returns the client of ref's registry.
-func (c *Client) host(ref Reference) *host {
+// host returns the client of a registry.
+func (c *Client) host(registry string) *host {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if h := c.hosts[ref.Registry]; h != nil {
+	if h := c.hosts[registry]; h != nil {
 		return h
 	}
-	settings := *config.HostNewName(ref.Registry)
+	h := &host{recorder: &recorder{next: c.transport, base: c.base, tokens: map[string]token{}, gate: newGate(), seen: http.Header{}}}
+	h.rc = c.regclient(registry, h.recorder)
+	c.hosts[registry] = h
+	return h
+}
+
+// regclient returns a client library for one registry that sends through r.
+func (c *Client) regclient(registry string, r *recorder) *regclient.RegClient {
+	settings := *config.HostNewName(registry)
 	for _, login := range c.logins {
 		if login.Name == settings.Name {
 			settings = login
@@ -113,12 +120,11 @@ func (c *Client) host(ref Reference) *host {
 	settings.Mirrors = nil // a mirror's answer can be stale
 	settings.RepoAuth = true
 	settings.ReqConcurrent = concurrency
-	if ref.loopback() {
+	if (Reference{Registry: registry}).Loopback() {
 		settings.TLS = config.TLSDisabled
 	}
-	h := &host{recorder: &recorder{next: c.transport, base: c.base, tokens: map[string]token{}, logins: map[string]*login{}}}
-	client := http.Client{Transport: h.recorder, Timeout: c.timeout}
-	h.rc = regclient.New(
+	client := http.Client{Transport: r, Timeout: c.timeout}
+	return regclient.New(
 		regclient.WithConfigHost(settings),
 		regclient.WithUserAgent(c.agent),
 		regclient.WithRegOpts(
@@ -129,33 +135,23 @@ func (c *Client) host(ref Reference) *host {
 			reg.WithBlobSize(-1, -1), // no chunks: one PUT a blob
 		),
 	)
-	c.hosts[ref.Registry] = h
-	return h
 }
 
-// Challenges reports whether ref's registry is likely to answer a first request with
-// a challenge: Docker Hub and GHCR always do, others where docker has a login. Who
-// asks for many tags there sends one request first, and the others with its token.
-func (c *Client) Challenges(ref Reference) bool {
-	if ref.Registry == DockerHub || ref.Registry == GHCR {
-		return true
-	}
-	return slices.ContainsFunc(c.logins, func(login config.Host) bool { return login.Name == ref.Registry })
-}
-
-// forget drops what was learnt of ref's registry. regclient keeps it in mind that
-// a registry has no referrers API even when it was an outage that said so.
-func (c *Client) forget(ref Reference) {
+// forget drops what regclient has learnt of a registry: it remembers that a registry
+// has no referrers API even when it was an outage that said so. Tokens and a refused
+// login stay known.
+func (c *Client) forget(registry string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.hosts, ref.Registry)
+	r := c.hosts[registry].recorder
+	c.hosts[registry] = &host{r, c.regclient(registry, r)}
 }
 
 // do runs one operation of regclient and makes an [Error] of its failure.
 func (c *Client) do(ctx context.Context, op string, ref Reference, f func(context.Context, *regclient.RegClient) error) error {
 	t := &trace{}
 	start := time.Now()
-	err := f(context.WithValue(ctx, traceKey{}, t), c.host(ref).rc)
+	err := f(context.WithValue(ctx, traceKey{}, t), c.host(ref.Registry).rc)
 	for _, a := range t.answers {
 		p, limited := pullsLeft(ref.Registry, a.header)
 		if limited {
@@ -177,3 +173,6 @@ func (c *Client) do(ctx context.Context, op string, ref Reference, f func(contex
 	c.log.DebugContext(ctx, "failed", "op", op, "ref", ref.String(), "reason", e.Reason(), "after", time.Since(start).Round(time.Millisecond))
 	return e
 }
+
+// Seen returns the newest value of each header that a registry has sent.
+func (c *Client) Seen(registry string) http.Header { return c.host(registry).headers() }

@@ -24,6 +24,8 @@ const (
 	KindUnsupported       // refused: the registry does not offer this
 	KindReferenced        // refused: something else still needs it
 	KindInvalid           // refused: the request or its content is not accepted
+	KindUnreadable        // it exists, and the registry does not let it be read
+	KindForbidden         // refused by a rule that no login lifts: a firewall, a quota, a closed service
 )
 
 // String is the kind as records and JSON have it.
@@ -47,6 +49,10 @@ func (k Kind) String() string {
 		return "referenced"
 	case KindInvalid:
 		return "invalid"
+	case KindUnreadable:
+		return "unreadable"
+	case KindForbidden:
+		return "forbidden"
 	case KindUnknown:
 	}
 	return "unknown"
@@ -63,12 +69,22 @@ type Error struct {
 	Wait    time.Duration // the server's Retry-After, 0 for none
 	// AtTokens says that it was the token service that failed, not the registry.
 	AtTokens bool
-	// Service is the API that answered instead of the registry: hub.docker.com or
-	// api.github.com; "" for the registry.
+	// Service is the host of the API that answered instead of the registry; "" for the
+	// registry.
 	Service string
+	// Host is the kind of registry, such as Harbor, "" when it is not known.
+	Host string
+	// LoggedIn says that docker has a login for the registry.
+	LoggedIn bool
+	// Final says that the same request cannot succeed in this run: the login was
+	// answered with 429 and is not sent again.
+	Final bool
 	// Next is what to do where the kind's general hint would not help.
 	Next string
-	Err  error
+	// ByHand is the command or page with which a person does what was refused, with
+	// places for package host to fill in; "" leaves it to the kind of registry.
+	ByHand string
+	Err    error
 }
 
 // Error says what failed, on which reference, and why.
@@ -120,7 +136,9 @@ func status(code int) string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // Transient reports whether the same request can succeed later.
-func (e *Error) Transient() bool { return e.Kind == KindOutage || e.Kind == KindRateLimit }
+func (e *Error) Transient() bool {
+	return !e.Final && (e.Kind == KindOutage || e.Kind == KindRateLimit)
+}
 
 // RetryAfter is how long the server asks to wait, 0 if it does not say.
 func (e *Error) RetryAfter() time.Duration { return e.Wait }
@@ -131,18 +149,22 @@ func (e *Error) Hint() string {
 		return e.Next
 	}
 	host := e.Ref.Registry
-	if host == DockerHub {
-		host = "docker.io (docker login without a host)"
-	}
 	switch e.Kind {
 	case KindAuth:
 		return fmt.Sprintf("log in to %s with an account that can read and write %s (docker login); pushguard uses docker's logins", host, e.Ref.Repository)
 	case KindRateLimit:
+		if e.LoggedIn {
+			return "run it again later"
+		}
 		return fmt.Sprintf("log in to %s for a higher limit, or run it again later", host)
 	case KindOutage:
 		return fmt.Sprintf("run it again when %s answers; --max-attempts and --max-elapsed wait longer", e.host())
 	case KindNotARegistry:
 		return fmt.Sprintf("check the name %s: is it a registry, and is a proxy or login page between it and this machine?", e.host())
+	case KindUnreadable:
+		return fmt.Sprintf("the image exists; ask the owner of the project at %s to lift the rule, or meet it", host)
+	case KindForbidden:
+		return fmt.Sprintf("a rule at %s forbids it, and another login does not help: ask its administrator", host)
 	case KindUnknown, KindNotFound, KindImmutable, KindUnsupported, KindReferenced, KindInvalid:
 	}
 	return ""

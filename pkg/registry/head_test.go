@@ -14,26 +14,27 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/LerianStudio/pushguard/pkg/registry"
+	"github.com/LerianStudio/pushguard/pkg/registry/host"
 	"github.com/LerianStudio/pushguard/pkg/registry/registrytest"
 )
 
 // start serves a new registry and returns a client and a reference on it.
 func start(t *testing.T, h http.Handler) (*registry.Client, registry.Reference) {
 	t.Helper()
-	host, stop, err := registrytest.Serve(h)
+	address, stop, err := registrytest.Serve(h)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(stop)
-	c, err := registry.New(t.Context(), registry.Options{Timeout: 500 * time.Millisecond})
+	c, err := host.Open(t.Context(), registry.Options{Timeout: 500 * time.Millisecond}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ref, err := registry.ParseReference(host + "/org/app:1.2.3")
+	ref, err := registry.ParseReference(address + "/org/app:1.2.3")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c, ref
+	return c.Client, ref
 }
 
 // verdict is what a test expects of an *registry.Error.
@@ -189,12 +190,12 @@ func TestHead_tokenService(t *testing.T) {
 // seed makes org/app exist.
 func seed(t *testing.T, h http.Handler) {
 	t.Helper()
-	host, stop, err := registrytest.Serve(h)
+	address, stop, err := registrytest.Serve(h)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer stop()
-	if _, err := registrytest.Push(t.Context(), host, "org/app", "seed", "seed"); err != nil {
+	if _, err := registrytest.Push(t.Context(), address, "org/app", "seed", "seed"); err != nil {
 		t.Fatal(err)
 	}
 }

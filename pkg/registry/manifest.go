@@ -45,7 +45,7 @@ func describe(d descriptor.Descriptor) Descriptor {
 func asError(err error) (*Error, bool) { return errors.AsType[*Error](err) }
 
 // needBody are the refusals of a HEAD that say why only in the body of a GET.
-var needBody = []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed}
+var needBody = []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusPreconditionFailed}
 
 // Head tells what ref names. One HEAD, which Docker Hub does not count as a pull;
 // a GET follows only where HEAD cannot tell: a refusal has no body to say why, and
@@ -95,7 +95,7 @@ func (c *Client) get(ctx context.Context, op string, ref Reference) (Manifest, e
 	if err != nil {
 		return Manifest{}, err
 	}
-	computed := digestOf(m.Raw)
+	computed := DigestOf(m.Raw)
 	if m.Digest != computed || ref.Digest != "" && ref.Digest != computed {
 		return Manifest{}, &Error{
 			Op: op, Ref: ref, Kind: KindNotARegistry, Status: http.StatusOK,
@@ -118,9 +118,9 @@ func (c *Client) PutManifest(ctx context.Context, ref Reference, mediaType strin
 	if ref.Tag != "" {
 		target.Digest = ""
 	}
-	return c.explainImmutable(ctx, c.do(ctx, "write manifest", ref, func(ctx context.Context, rc *regclient.RegClient) error {
+	return c.do(ctx, "write manifest", ref, func(ctx context.Context, rc *regclient.RegClient) error {
 		return rc.ManifestPut(ctx, target, m)
-	}))
+	})
 }
 
 // DeleteTag removes one tag and leaves the manifest and its other tags

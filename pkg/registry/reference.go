@@ -110,6 +110,15 @@ func (r Reference) String() string {
 	return s
 }
 
+// CosignName is the registry and the repository as cosign writes them into what it
+// signs: Docker Hub has its old host there.
+func (r Reference) CosignName() string {
+	if r.Registry == DockerHub {
+		return "index.docker.io/" + r.Repository
+	}
+	return r.Name()
+}
+
 // WithDigest is the manifest digest in the same repository.
 func (r Reference) WithDigest(digest string) Reference {
 	r.Tag, r.Digest = "", digest
@@ -122,9 +131,9 @@ func (r Reference) WithTag(tag string) Reference {
 	return r
 }
 
-// loopback reports whether the registry runs on this machine, where plain HTTP is
+// Loopback reports whether the registry runs on this machine, where plain HTTP is
 // spoken, as docker and crane do.
-func (r Reference) loopback() bool {
+func (r Reference) Loopback() bool {
 	host := r.Registry
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h

@@ -4,40 +4,35 @@
 package registry
 
 import (
-	"context"
-	"fmt"
 	"regexp"
 	"strings"
 )
 
-// signatureTag is a tag that holds what hangs on a digest: the fallback tag of its
-// referrers (distribution specification, "Referrers Tag Schema"), or cosign's.
-var signatureTag = regexp.MustCompile(`^sha256-[0-9a-f]{64}(\.[a-z]+)?$`)
+// attachedTag is a tag that belongs to a digest by its name: the fallback tag of the
+// digest's referrers, which has at most 64 hex digits (distribution specification,
+// "Referrers Tag Schema"), or cosign's .sig, .att and .sbom.
+var attachedTag = regexp.MustCompile(`^sha256-([0-9a-f]{64})(\.[a-z]+)?$`)
 
-// atSignatureTag makes a refusal name the tag that was really written: a client
-// that attaches something by digest writes the fallback tag behind it.
-func (e *Error) atSignatureTag(a answer) {
-	_, tag, ok := strings.Cut(a.path, "/manifests/")
-	if ok && signatureTag.MatchString(tag) {
-		e.Ref = e.Ref.WithTag(tag)
+// AttachedTo returns the digest to which a tag belongs by its name. ok is false for a
+// tag that names an image of its own.
+func AttachedTo(tag string) (digest string, ok bool) {
+	m := attachedTag.FindStringSubmatch(tag)
+	if m == nil {
+		return "", false
 	}
+	return "sha256:" + m[1], true
 }
 
-// explainImmutable says of a signature's tag that cannot be moved why that is and
-// what to do: signatures are added to it, so it has to be left out of the rule.
-func (c *Client) explainImmutable(ctx context.Context, err error) error {
-	e, ok := asError(err)
-	if !ok || e.Kind != KindImmutable || !signatureTag.MatchString(e.Ref.Tag) {
-		return err
-	}
-	rule := "the registry's rule for immutable tags"
-	if e.Ref.Registry == DockerHub {
-		if r, err := c.hub.Repository(ctx, e.Ref); err == nil {
-			if _, pattern := r.Immutable(e.Ref.Tag); pattern != "" {
-				rule = fmt.Sprintf("the rule %q for immutable tags (repository settings, General)", pattern)
-			}
-		}
-	}
-	e.Next = fmt.Sprintf("the tag %s holds the image's signatures and exists already; to add one, %s must leave out tags that begin with sha256-", e.Ref.Tag, rule)
-	return e
+// FallbackTag is the tag under which the referrers of a digest are listed where the
+// registry has no referrers API.
+func FallbackTag(digest string) string { return strings.Replace(digest, ":", "-", 1) }
+
+// SignatureTag is the tag under which cosign 2 keeps the signatures of a digest.
+func SignatureTag(digest string) string { return FallbackTag(digest) + ".sig" }
+
+// AttachedTags are the tags that can belong to a digest by their names: cosign's, and
+// the fallback tag.
+func AttachedTags(digest string) []string {
+	tag := FallbackTag(digest)
+	return []string{SignatureTag(digest), tag + ".att", tag + ".sbom", tag}
 }

@@ -6,20 +6,21 @@ package registry
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
+	"maps"
 	"math"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/LerianStudio/pushguard/pkg/wire"
 )
 
 const (
-	maxErrorBody  = 64 << 10 // of an error's body, the rest is not read
-	maxBody       = 8 << 20  // of a manifest, a list, a token
+	maxErrorBody  = wire.MaxErrorBody
+	maxBody       = 8 << 20 // of a manifest, a list, a token
 	maxHeaderSize = 256 << 10
 )
 
@@ -70,9 +71,11 @@ type recorder struct {
 	// base ends token requests, which regclient makes without the caller's context.
 	base context.Context //nolint:containedctx // see above
 
+	gate *gate // of docker's login for the registry
+
 	mu     sync.Mutex
-	tokens map[string]token  // the last request for a token, by repository
-	logins map[string]*login // by token service and Authorization header
+	tokens map[string]token // the last request for a token, by repository
+	seen   http.Header      // the newest value of each header that the registry has sent
 }
 
 // token is how a request for a token went.
@@ -100,13 +103,28 @@ func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp.Header.Del("Retry-After")
 	resp.Body = &boundedBody{ReadCloser: resp.Body, left: limit(req.URL.Path), broke: func(err error) { t.broke(a, err) }}
 	if resp.StatusCode >= http.StatusBadRequest && req.Method != http.MethodHead {
-		a.body, _ = io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+		a.body, _ = wire.ReadError(resp.Body, req)
 		_ = resp.Body.Close()
-		a.body = scrub(a.body, req)
 		resp.Body = io.NopCloser(bytes.NewReader(a.body))
 	}
 	t.add(a)
+	r.note(a.header)
 	return resp, nil
+}
+
+// note keeps the headers of an answer: they tell what kind of registry it is. A later
+// answer often lacks the challenge.
+func (r *recorder) note(header http.Header) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	maps.Copy(r.seen, header)
+}
+
+// headers is the newest value of each header that the registry has sent.
+func (r *recorder) headers() http.Header {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.seen)
 }
 
 // mountFromItself names the repository as the source where regclient begins an
@@ -134,7 +152,13 @@ func (r *recorder) requestToken(req *http.Request) (*http.Response, error) {
 	stop := context.AfterFunc(r.base, func() { cancel(context.Cause(r.base)) }) //nolint:contextcheck // it ends what the caller's cannot
 	defer stop()
 	a := answer{method: req.Method, path: req.URL.Path, at: time.Now()}
-	resp, err := r.login(req).send(req.WithContext(ctx), r.next)
+	repositories, anonymous := wanted(req)
+	req = req.WithContext(ctx)
+	send := r.next.RoundTrip
+	if !anonymous {
+		send = func(req *http.Request) (*http.Response, error) { return r.gate.send(ctx, req, r.next.RoundTrip) }
+	}
+	resp, err := send(req)
 	if err == nil {
 		a.status, a.header = resp.StatusCode, resp.Header.Clone()
 		resp.Header.Del("Retry-After")
@@ -144,13 +168,12 @@ func (r *recorder) requestToken(req *http.Request) (*http.Response, error) {
 		resp.Body = io.NopCloser(bytes.NewReader(body))
 		a.body = body
 		if resp.StatusCode >= http.StatusBadRequest {
-			a.body = scrub(body, req)
+			a.body = wire.Redact(body, req)
 		}
 	}
 	a.err = err
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	repositories, anonymous := wanted(req)
 	for _, repository := range repositories {
 		good := err == nil && resp.StatusCode == http.StatusOK && bytes.Contains(a.body, []byte("token"))
 		r.tokens[repository] = token{a, !good, anonymous}
@@ -159,36 +182,6 @@ func (r *recorder) requestToken(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	return resp, nil
-}
-
-// scrub takes the credentials of a request out of what was answered: servers and
-// proxies echo what they were sent, and their words are shown.
-func scrub(body []byte, req *http.Request) []byte {
-	_, sent, _ := strings.Cut(req.Header.Get("Authorization"), " ")
-	_, password, _ := req.BasicAuth()
-	secrets := []string{sent, password}
-	if req.GetBody != nil && strings.HasPrefix(req.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
-		if form, err := readForm(req); err == nil {
-			secrets = append(secrets, form.Get("password"), form.Get("refresh_token"))
-		}
-	}
-	for _, secret := range secrets {
-		if secret != "" {
-			body = bytes.ReplaceAll(body, []byte(secret), []byte("[redacted]"))
-		}
-	}
-	return body
-}
-
-// readForm reads a copy of the form that a request sends.
-func readForm(req *http.Request) (url.Values, error) {
-	body, err := req.GetBody()
-	if err != nil {
-		return nil, err
-	}
-	form := http.Request{Method: http.MethodPost, Header: req.Header, Body: body}
-	err = form.ParseForm()
-	return form.PostForm, err
 }
 
 // token is how the last request for a repository's token went, if there was one.
@@ -205,11 +198,9 @@ func (r *recorder) token(repository string) (token, bool) {
 func wanted(req *http.Request) (repositories []string, anonymous bool) {
 	scopes := req.URL.Query()["scope"]
 	anonymous = req.Header.Get("Authorization") == ""
-	if req.GetBody != nil {
-		if form, err := readForm(req); err == nil {
-			scopes = append(scopes, strings.Fields(form.Get("scope"))...)
-			anonymous = anonymous && form.Get("password")+form.Get("refresh_token") == ""
-		}
+	if form, err := wire.Form(req); err == nil {
+		scopes = append(scopes, strings.Fields(form.Get("scope"))...)
+		anonymous = anonymous && form.Get("password")+form.Get("refresh_token") == ""
 	}
 	for _, scope := range scopes {
 		if parts := strings.Split(scope, ":"); len(parts) == 3 && parts[0] == "repository" {
@@ -219,7 +210,7 @@ func wanted(req *http.Request) (repositories []string, anonymous bool) {
 	return repositories, anonymous
 }
 
-var errTooLarge = errors.New("the answer is larger than 8 MiB")
+var errTooLarge = wire.TooLargeError{Limit: maxBody}
 
 // limit bounds a body; blobs have their own, at who reads them.
 func limit(path string) int64 {

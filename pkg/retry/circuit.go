@@ -29,60 +29,84 @@ type Circuit struct {
 }
 
 // NewCircuit returns a closed Circuit. isOutage tells the failure of the service
-// from that of one request: only the former concerns the others.
+// from that of one request: only the former concerns the others. An error that is
+// not [Transient] is an answer of the service, whatever isOutage says.
 func NewCircuit(isOutage func(error) bool) *Circuit {
 	return &Circuit{isOutage: isOutage, changed: make(chan struct{})}
 }
 
-// pass is the right to try once: how many tries in a row had failed when it was
-// given, so that tries which were under way at the same time count once.
-type pass int
+// judge decides after a try what comes next. failures is how many tries in a row
+// have met the outage, 0 when this one did not.
+type judge func(failures int, err error) verdict
 
-// turn is what a caller waits for that may not try yet.
-type turn struct {
-	changed <-chan struct{}
-	due     <-chan time.Time // nil while another caller tries
+// verdict is what holds for all who ask the service.
+type verdict struct {
+	pause  time.Duration // nobody tries again before it is over
+	gaveUp *GaveUpError  // not nil: nobody tries again
 }
 
-// enter waits until the caller may try. The error is the circuit's, when another
-// caller gave up on the service, or says that ctx ended.
-func (c *Circuit) enter(ctx context.Context) (pass, error) {
+// try waits until the caller may try, runs op and hands its error to judge. However
+// op ends, also by a panic, the next one gets its turn. When op did not run, judge is
+// not asked, and the error is the circuit's: another caller gave up on the service,
+// or ctx ended.
+func (c *Circuit) try(ctx context.Context, op func() error, judge judge) error {
 	if c == nil {
-		return 0, nil
+		err := op()
+		judge(0, err)
+		return err
 	}
+	before, err := c.enter(ctx)
+	if err != nil {
+		return err
+	}
+	ended := false
+	defer func() {
+		if !ended { // op panicked: that says nothing of the service
+			c.release(before)
+		}
+	}()
+	err = op()
+	ended = true
+	c.leave(ctx, before, err, judge)
+	return err
+}
+
+// enter waits until the caller may try. It returns how many tries in a row have
+// failed by then, so that tries which are under way at the same time count once.
+func (c *Circuit) enter(ctx context.Context) (before int, err error) {
 	for {
-		p, wait, err := c.try(ctx)
-		if wait == nil {
-			return p, err
+		before, changed, due, err := c.ask(ctx)
+		if changed == nil {
+			return before, err
 		}
 		select {
-		case <-wait.changed:
-		case <-wait.due:
+		case <-changed:
+		case <-due:
 		case <-ctx.Done():
 		}
 	}
 }
 
-// try is enter without the wait: a nil turn means that pass or error is the answer.
-func (c *Circuit) try(ctx context.Context) (p pass, wait *turn, err error) {
+// ask is enter without the wait. A changed that is not nil says that the caller has
+// to wait for it or for due, which is nil while another one tries.
+func (c *Circuit) ask(ctx context.Context) (before int, changed <-chan struct{}, due <-chan time.Time, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.gaveUp != nil {
-		return 0, nil, c.gaveUp
+		return 0, nil, nil, c.gaveUp
 	}
 	if ctx.Err() != nil {
-		return 0, nil, c.ended(ctx)
+		return 0, nil, nil, c.ended(ctx)
 	}
 	pause := time.Until(c.next)
 	if c.failures == 0 || !c.trying && pause <= 0 {
 		c.trying = c.failures > 0 // then nobody else tries
-		return pass(c.failures), nil, nil
+		return c.failures, nil, nil, nil
 	}
-	wait = &turn{changed: c.changed}
 	if !c.trying {
-		wait.due = time.After(pause)
+		due = time.After(pause)
 	}
-	return 0, wait, nil
+	return 0, c.changed, due, nil
 }
 
 // ended is why a caller stops waiting when ctx has ended: the outage it waited for, if any.
@@ -93,47 +117,49 @@ func (c *Circuit) ended(ctx context.Context) error {
 	return &GaveUpError{Attempts: c.failures, Elapsed: time.Since(c.since), Err: c.last, Cause: context.Cause(ctx)}
 }
 
-// met notes how a try ended and returns how many in a row have met the outage, 0
-// when this one did not. Tries that were under way at the same time count once.
-func (c *Circuit) met(p pass, err error) int {
-	if c == nil {
-		return 0
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err == nil || !c.isOutage(err) {
-		c.failures, c.trying, c.last = 0, false, nil
-		c.tell()
-		return 0
-	}
-	if c.failures == 0 {
-		c.since = time.Now()
-	}
-	if c.failures == int(p) {
-		c.failures++
-		// Until the caller has said when to go on, in wait: nobody tries.
-		c.trying = true
-	}
-	c.last = err
-	return c.failures
-}
-
-// wait ends a try that met the outage: the next one comes after delay, or, with
-// gaveUp, never.
-func (c *Circuit) wait(p pass, delay time.Duration, gaveUp *GaveUpError) {
-	if c == nil {
+// leave notes how a try ended and lets the next one in.
+func (c *Circuit) leave(ctx context.Context, before int, err error, judge judge) {
+	outage := Transient(err) && c.isOutage(err)
+	if err != nil && !outage && ctx.Err() != nil {
+		// The caller's own end: the service has said nothing.
+		c.release(before)
+		judge(0, err)
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.failures == int(p)+1 {
+	defer c.tell()
+	if !outage {
+		c.failures, c.trying, c.last = 0, false, nil
+		judge(0, err)
+		return
+	}
+	if c.failures == 0 {
+		c.since = time.Now()
+	}
+	c.last = err
+	counts := c.failures == before
+	if counts {
+		c.failures++
+	}
+	v := judge(c.failures, err)
+	if counts {
 		c.trying = false
-		c.next = time.Now().Add(delay)
+		c.next = time.Now().Add(v.pause)
 	}
-	if gaveUp != nil {
-		c.gaveUp = gaveUp
+	if v.gaveUp != nil {
+		c.gaveUp = v.gaveUp
 	}
-	c.tell()
+}
+
+// release ends a try that says nothing of the service.
+func (c *Circuit) release(before int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if before > 0 && c.failures == before {
+		c.trying = false
+		c.tell()
+	}
 }
 
 func (c *Circuit) tell() {

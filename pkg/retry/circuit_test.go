@@ -6,7 +6,9 @@ package retry_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -135,6 +137,114 @@ func TestCircuit_interrupted(t *testing.T) {
 		}
 		if took := time.Since(start); took != 10*time.Second {
 			t.Errorf("back after %s, want 10s", took)
+		}
+	})
+}
+
+// final is an error that a circuit's owner counts as an outage, though no further
+// try can succeed.
+type final struct{}
+
+func (final) Error() string { return "gone for good" }
+
+// Whatever an operation does with its turn, the next one gets one: no way to end a
+// try leaves the others waiting.
+func TestCircuit_noTurnIsLost(t *testing.T) {
+	t.Parallel()
+	everything := func(error) bool { return true }
+	for name, test := range map[string]struct {
+		isOutage func(error) bool
+		spoil    func() error // how the try that has the turn ends
+		want     map[string]int
+	}{
+		"an outage that is final": {everything, func() error { return final{} }, map[string]int{"gone for good": 1, "": 9}},
+		"a final answer":          {outage, func() error { return errForGood }, map[string]int{"denied": 1, "": 9}},
+		"a panic":                 {outage, func() error { panic("bug") }, map[string]int{"panic: bug": 1, "": 9}},
+		"an outage":               {outage, func() error { return passing{} }, map[string]int{"": 10}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				policy := retry.Policy{InitialDelay: time.Second, Circuit: retry.NewCircuit(test.isOutage)}
+				var asked atomic.Int32
+				got := ends(10, func(int) error {
+					_, err := retry.Do(t.Context(), policy, func(context.Context) (int, error) {
+						time.Sleep(time.Second)
+						switch n := asked.Add(1); {
+						case n <= 10: // all at once: these open the circuit
+							return 0, passing{}
+						case n == 11: // the first that has the turn for itself
+							return 0, test.spoil()
+						}
+						return 0, nil
+					})
+					return err
+				})
+				if diff := cmp.Diff(test.want, got); diff != "" {
+					t.Errorf("how the operations ended (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// ends runs n operations at once and counts how they ended; "" is a success.
+func ends(n int, op func(i int) error) map[string]int {
+	var mu sync.Mutex
+	counts := map[string]int{}
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			text := ""
+			defer func() {
+				if p := recover(); p != nil {
+					text = fmt.Sprintf("panic: %v", p)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				counts[text]++
+			}()
+			if err := op(i); err != nil {
+				text = err.Error()
+			}
+		})
+	}
+	wg.Wait()
+	return counts
+}
+
+// An operation whose own context ends says nothing of the service: the others
+// neither give up nor all ask at once.
+func TestCircuit_oneIsCancelled(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		stop := errors.New("not needed any more")
+		s := service{heals: time.Now().Add(10 * time.Minute), takes: time.Second}
+		policy := retry.Policy{InitialDelay: time.Second, MaxDelay: time.Minute, Circuit: retry.NewCircuit(outage)}
+		got := ends(10, func(i int) error {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
+			if i < 3 {
+				time.AfterFunc(time.Duration(i+1)*time.Minute, func() { cancel(stop) })
+			}
+			_, err := retry.Do(ctx, policy, func(ctx context.Context) (int, error) {
+				select {
+				case <-time.After(s.takes):
+					return 0, s.ask(i + 1)
+				case <-ctx.Done():
+					return 0, context.Cause(ctx)
+				}
+			})
+			if errors.Is(err, stop) {
+				return stop
+			}
+			return err
+		})
+		if diff := cmp.Diff(map[string]int{stop.Error(): 3, "": 7}, got); diff != "" {
+			t.Errorf("how the operations ended (-want +got):\n%s", diff)
+		}
+		if most := 10 + 60; s.asked > most {
+			t.Errorf("%d requests during the outage, want at most %d", s.asked, most)
 		}
 	})
 }

@@ -55,6 +55,13 @@ type waiter interface {
 	RetryAfter() time.Duration
 }
 
+// hasty is an error that bounds the wait before the next try: what it tells of is
+// decided then. The server's Retry-After goes before it.
+type hasty interface {
+	error
+	RetryWithin() time.Duration
+}
+
 // Transient reports whether err, or an error that it wraps, says that trying
 // again can succeed.
 func Transient(err error) bool {
@@ -99,15 +106,13 @@ func Do[T any](ctx context.Context, p Policy, op func(context.Context) (T, error
 	l := loop{Policy: p, start: time.Now()}
 	value, err := retrygo.DoWithData(
 		func() (T, error) {
+			var v T
 			l.again, l.gaveUp = false, nil
-			pass, err := p.Circuit.enter(ctx)
-			if err != nil {
-				var none T
-				return none, err
-			}
-			l.attempts++
-			v, err := op(ctx)
-			l.judge(ctx, pass, err)
+			err := p.Circuit.try(ctx, func() (err error) {
+				l.attempts++
+				v, err = op(ctx)
+				return err
+			}, func(failures int, err error) verdict { return l.judge(ctx, failures, err) })
 			return v, err
 		},
 		retrygo.Context(ctx),
@@ -146,11 +151,12 @@ type loop struct {
 	gaveUp   *GaveUpError // what to return if there is no further try; nil = the error as it is
 }
 
-// judge decides after a try whether and when there is another one.
-func (l *loop) judge(ctx context.Context, p pass, err error) {
-	failures := l.Circuit.met(p, err)
+// judge decides after a try whether and when there is another one. failures is how
+// many tries in a row have met the service's outage, of whomever. The verdict is for all
+// who ask the service.
+func (l *loop) judge(ctx context.Context, failures int, err error) verdict {
 	if err == nil || !Transient(err) {
-		return
+		return verdict{}
 	}
 	if l.failing.IsZero() {
 		l.failing = time.Now()
@@ -159,22 +165,21 @@ func (l *loop) judge(ctx context.Context, p pass, err error) {
 	l.gaveUp = g
 	tries := max(l.attempts, failures)
 	switch {
-	case ctx.Err() != nil:
+	case ctx.Err() != nil: // the caller's own end is not the others'
 		g.Cause = context.Cause(ctx)
+		return verdict{}
 	case l.MaxAttempts > 0 && tries >= l.MaxAttempts:
+		if failures < l.MaxAttempts { // others may have some left
+			pause, _ := l.Policy.delay(ctx, tries, err)
+			return verdict{pause: pause}
+		}
 	default:
 		l.delay, g.Cause = l.Policy.delay(ctx, tries, err)
-		l.again = g.Cause == nil
+		if l.again = g.Cause == nil; l.again {
+			return verdict{pause: l.delay}
+		}
 	}
-	if failures == 0 {
-		return
-	}
-	// Whoever has no further try while others may have some gives up alone.
-	if l.again || ctx.Err() == nil && failures < l.MaxAttempts && g.Cause == nil {
-		l.Circuit.wait(p, l.delay, nil)
-	} else {
-		l.Circuit.wait(p, 0, g)
-	}
+	return verdict{gaveUp: g}
 }
 
 // delay draws the wait after try n (from 1), or says why there is no time for it.
@@ -197,6 +202,9 @@ func (p Policy) delay(ctx context.Context, n int, err error) (time.Duration, err
 		return after + rand.N(min(ceiling, remaining-after)), nil //nolint:gosec // spreads load, guards nothing
 	}
 	delay := rand.N(ceiling) //nolint:gosec // spreads load, guards nothing
+	if h, ok := errors.AsType[hasty](err); ok {
+		delay = min(delay, max(h.RetryWithin(), time.Millisecond))
+	}
 	if delay >= remaining {
 		return 0, fmt.Errorf("the next try would come after the %s left", remaining.Round(time.Second))
 	}

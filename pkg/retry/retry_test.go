@@ -108,6 +108,26 @@ func TestDo_retryAfter(t *testing.T) {
 	}
 }
 
+// hasty is a failure that wants a try by a certain time.
+type hasty struct{ within time.Duration }
+
+func (hasty) Error() string                { return "not there yet" }
+func (hasty) Transient() bool              { return true }
+func (h hasty) RetryWithin() time.Duration { return h.within }
+
+func TestDo_retryWithin(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for range 20 {
+			start := time.Now()
+			got, err := retry.Do(t.Context(), retry.Policy{InitialDelay: time.Hour}, failures(hasty{time.Second}, hasty{0}))
+			if took := time.Since(start); got != "won" || err != nil || took > time.Second+time.Millisecond {
+				t.Errorf("Do = %q, %v after %s; want success within a second", got, err, took)
+			}
+		}
+	})
+}
+
 func TestDo_budgetEndsTheTries(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -15,6 +15,8 @@ import (
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
 	"github.com/sigstore/sigstore-go/pkg/sign"
+
+	"github.com/LerianStudio/pushguard/pkg/wire"
 )
 
 // Format is a layout in which verifiers of images look for signatures.
@@ -66,7 +68,7 @@ type subject struct {
 // asks no service.
 func (c *Client) Draft(ctx context.Context, cert *Certificate, trust *Trust, format Format, claim Claim) (*Draft, error) {
 	fail := func(err error) error {
-		return &Error{Stage: StageSignature, Kind: KindRefused, Message: oneLine(err.Error())}
+		return &Error{Stage: StageSignature, Kind: KindRefused, Message: wire.OneLine(err.Error())}
 	}
 	payload, err := claim.payload(format)
 	if err != nil {
@@ -112,7 +114,7 @@ func (c Claim) payload(format Format) ([]byte, error) {
 		return nil, err
 	}
 	if format == FormatLegacy {
-		return c.legacyPayload()
+		return c.LegacyPayload()
 	}
 	annotations := c.Annotations
 	if annotations == nil {
@@ -159,7 +161,7 @@ func (d *Draft) signature() []byte {
 
 func (k call) expired() *Error {
 	return &Error{
-		Stage: k.stage, Service: redactURL(k.service), Kind: KindExpired,
+		Stage: k.stage, Service: wire.RedactURL(k.service), Kind: KindExpired,
 		Message: "the certificate ran out before this was done", Advice: "sign again with a new certificate",
 	}
 }
@@ -168,7 +170,7 @@ func rawDigest(digest string) ([]byte, error) {
 	h, ok := strings.CutPrefix(digest, "sha256:")
 	raw, err := hex.DecodeString(h)
 	if !ok || err != nil || len(raw) != 32 || h != strings.ToLower(h) {
-		return nil, fmt.Errorf("%q is not a sha256 digest", oneLine(digest))
+		return nil, fmt.Errorf("%q is not a sha256 digest", wire.OneLine(digest))
 	}
 	return raw, nil
 }

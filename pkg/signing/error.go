@@ -7,10 +7,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net/url"
 	"strings"
 	"time"
-	"unicode"
 )
 
 // Stage names one step of a signature, as users see it in messages.
@@ -132,33 +130,4 @@ func stageVerb(s Stage) string {
 		return "verify signature"
 	}
 	return string(s)
-}
-
-// maxMessage is the length of a server's text in a message.
-const maxMessage = 300
-
-// oneLine makes text from a server fit for a message: one line, no control
-// characters, at most maxMessage runes.
-func oneLine(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == unicode.ReplacementChar {
-			return ' '
-		}
-		return r
-	}, s)
-	s = strings.Join(strings.Fields(s), " ")
-	if r := []rune(s); len(r) > maxMessage {
-		s = string(r[:maxMessage-1]) + "…"
-	}
-	return s
-}
-
-// redactURL returns u without user, query and fragment: a query can hold a
-// token (GitHub's ID-token URL does).
-func redactURL(u string) string {
-	p, err := url.Parse(u)
-	if err != nil {
-		return "a malformed URL"
-	}
-	return (&url.URL{Scheme: p.Scheme, Host: p.Host, Path: p.Path}).String()
 }

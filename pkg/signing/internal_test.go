@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"unicode"
+
+	"github.com/LerianStudio/pushguard/pkg/wire"
 )
 
 func FuzzDescribe(f *testing.F) {
@@ -15,7 +17,7 @@ func FuzzDescribe(f *testing.F) {
 	f.Add("application/json", "::error::x\x1b[0m")
 	f.Fuzz(func(t *testing.T, contentType, body string) {
 		got := describe(contentType, []byte(body))
-		if len([]rune(got)) > maxMessage || strings.ContainsFunc(got, unicode.IsControl) {
+		if len([]rune(got)) > wire.MaxMessage || strings.ContainsFunc(got, unicode.IsControl) {
 			t.Errorf("describe(%q, %q) = %q", contentType, body, got)
 		}
 	})

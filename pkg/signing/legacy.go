@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"strings"
 
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
@@ -34,17 +33,14 @@ const (
 	keyTimestamp   = "dev.sigstore.cosign/rfc3161timestamp"
 )
 
-// Legacy is a finished legacy signature: one layer of the manifest under [LegacyTag].
+// Legacy is a finished legacy signature: one layer of the manifest under the
+// image's signature tag.
 type Legacy struct {
 	Payload     []byte            // the layer's blob
 	Annotations map[string]string // the layer's
 
 	Verified
 }
-
-// LegacyTag is the tag in the image's repository that holds the legacy signatures
-// of digest (sha256:…).
-func LegacyTag(digest string) string { return strings.Replace(digest, ":", "-", 1) + ".sig" }
 
 // simpleSigning is the payload (containers/image, "atomic container signature").
 type simpleSigning struct {
@@ -60,7 +56,8 @@ type simpleSigning struct {
 	Optional map[string]any `json:"optional"`
 }
 
-func (c Claim) legacyPayload() ([]byte, error) {
+// LegacyPayload is what a legacy signature of the claim signs, and stores beside itself.
+func (c Claim) LegacyPayload() ([]byte, error) {
 	if c.Repository == "" {
 		return nil, errors.New("a legacy signature needs the image's repository")
 	}

@@ -11,7 +11,7 @@ import (
 
 const configMediaType = "application/vnd.oci.image.config.v1+json"
 
-// LegacyManifest is what a registry has, or is to have, under a [LegacyTag]: an
+// LegacyManifest is what a registry has, or is to have, under an image's signature tag: an
 // image whose layers are signatures.
 type LegacyManifest struct {
 	MediaType string // of Manifest

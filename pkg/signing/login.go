@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"github.com/sigstore/sigstore/pkg/oauthflow"
+
+	"github.com/LerianStudio/pushguard/pkg/bug"
+	"github.com/LerianStudio/pushguard/pkg/wire"
 )
 
 // The public instance's login.
@@ -52,7 +55,7 @@ func (c *Client) loginToken(ctx context.Context, l *Login) (Token, error) {
 	}
 	if l.Device {
 		device := oauthflow.NewDeviceFlowTokenGetterForIssuer(issuer)
-		device.MessagePrinter = func(s string) { l.Say(oneLine(s)) }
+		device.MessagePrinter = func(s string) { l.Say(wire.OneLine(s)) }
 		flow = device
 	}
 	type outcome struct {
@@ -61,6 +64,7 @@ func (c *Client) loginToken(ctx context.Context, l *Login) (Token, error) {
 	}
 	done := make(chan outcome, 1)
 	go func() {
+		defer bug.Catch()
 		token, err := oauthflow.OIDConnect(issuer, client, "", "", flow)
 		done <- outcome{token, err}
 	}()
@@ -82,9 +86,9 @@ func (c *Client) loginToken(ctx context.Context, l *Login) (Token, error) {
 
 // loginError tells a provider that cannot be reached from a login that was refused.
 func (k call) loginError(err error) *Error {
-	e := &Error{Stage: k.stage, Service: redactURL(k.service), Kind: KindRefused, Err: err, Message: oneLine(string(jwt.ReplaceAll([]byte(err.Error()), []byte("[redacted]"))))}
+	e := &Error{Stage: k.stage, Service: wire.RedactURL(k.service), Kind: KindRefused, Err: err, Message: wire.OneLine(wire.RedactText(err.Error()))}
 	if u, ok := errors.AsType[*url.Error](err); ok {
-		e.Kind, e.Message = KindUnavailable, oneLine(u.Err.Error())
+		e.Kind, e.Message = KindUnavailable, wire.OneLine(u.Err.Error())
 		return e
 	}
 	e.Message = fmt.Sprintf("the login failed: %s", e.Message)

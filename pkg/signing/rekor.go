@@ -25,6 +25,8 @@ import (
 	"github.com/sigstore/rekor/pkg/types/hashedrekord"
 	_ "github.com/sigstore/rekor/pkg/types/hashedrekord/v0.0.1" // registers the entry type
 	"github.com/transparency-dev/merkle/rfc6962"
+
+	"github.com/LerianStudio/pushguard/pkg/wire"
 )
 
 func (c *Client) submitV1(ctx context.Context, d *Draft, log Log, e *entry) error {
@@ -32,7 +34,7 @@ func (c *Client) submitV1(ctx context.Context, d *Draft, log Log, e *entry) erro
 	if e.body == nil {
 		var err error
 		if e.body, e.leaf, err = proposeV1(ctx, d); err != nil {
-			return &Error{Stage: StageLog, Kind: KindRefused, Message: oneLine("make log entry: " + err.Error()), Err: err}
+			return &Error{Stage: StageLog, Kind: KindRefused, Message: wire.OneLine("make log entry: " + err.Error()), Err: err}
 		}
 	}
 	if d.cert.Expired(time.Now()) {

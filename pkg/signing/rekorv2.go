@@ -24,6 +24,8 @@ import (
 	tiles "github.com/transparency-dev/tessera/client"
 	"golang.org/x/mod/sumdb/note"
 	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/LerianStudio/pushguard/pkg/wire"
 )
 
 // submitV2 adds a hashedrekord entry over the envelope's pre-authentication
@@ -44,7 +46,7 @@ func (c *Client) submitV2(ctx context.Context, d *Draft, log Log, e *entry) erro
 			}},
 		})
 		if err != nil {
-			return &Error{Stage: StageLog, Kind: KindRefused, Message: oneLine("make log entry: " + err.Error()), Err: err}
+			return &Error{Stage: StageLog, Kind: KindRefused, Message: wire.OneLine("make log entry: " + err.Error()), Err: err}
 		}
 		e.body = body
 	}
@@ -205,5 +207,5 @@ func (r *tileReader) file(ctx context.Context, path string) (body []byte, err er
 }
 
 func (k call) pending() *Error {
-	return &Error{Stage: k.stage, Service: redactURL(k.service), Kind: KindPending, Message: "the log has taken the entry and does not show it yet"}
+	return &Error{Stage: k.stage, Service: wire.RedactURL(k.service), Kind: KindPending, Message: "the log has taken the entry and does not show it yet"}
 }

@@ -13,18 +13,16 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/LerianStudio/pushguard/pkg/retry"
+	"github.com/LerianStudio/pushguard/pkg/wire"
 )
 
-const (
-	maxAnswer    = 1 << 20  // of a good answer: a bundle's parts are a few KiB
-	maxErrorBody = 64 << 10 // of any other
-)
+// maxAnswer is how many bytes a good answer may have: a bundle's parts are a few KiB.
+const maxAnswer = 1 << 20
 
 // call describes one request: who is asked for what, and which answers count.
 type call struct {
@@ -58,26 +56,24 @@ func (c *Client) transport(ctx context.Context, k call) http.RoundTripper {
 		}
 		defer resp.Body.Close()
 		good := slices.Contains(k.ok, resp.StatusCode)
-		limit := int64(maxErrorBody)
-		if good {
-			limit = maxAnswer
-		}
-		body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
-		shown := scrub(body, r) // what messages may quote
-		switch {
-		case !good: // the status says enough, even when the body breaks off
+		if !good {
+			shown, _ := wire.ReadError(resp.Body, r) // the status says enough, even when the body breaks off
 			return nil, k.statusError(resp, shown)
+		}
+		body, err := wire.ReadAll(resp.Body, maxAnswer)
+		_, tooLarge := errors.AsType[wire.TooLargeError](err)
+		switch {
+		case tooLarge:
+			return nil, k.malformed(resp.StatusCode, err.Error())
 		case err != nil && ctx.Err() == nil && reqCtx.Err() == nil:
 			return nil, &Error{
-				Stage: k.stage, Service: redactURL(k.service), Kind: KindMalformed, Status: resp.StatusCode,
-				Message: "the answer breaks off: " + oneLine(err.Error()), Err: err,
+				Stage: k.stage, Service: wire.RedactURL(k.service), Kind: KindMalformed, Status: resp.StatusCode,
+				Message: "the answer breaks off: " + wire.OneLine(err.Error()), Err: err,
 			}
 		case err != nil:
 			return nil, k.networkError(ctx, reqCtx, err)
-		case int64(len(body)) > limit:
-			return nil, k.malformed(resp.StatusCode, fmt.Sprintf("the answer is larger than %d bytes", limit))
 		case k.json && !json.Valid(body):
-			return nil, k.malformed(resp.StatusCode, "not JSON but "+describe(resp.Header.Get("Content-Type"), shown))
+			return nil, k.malformed(resp.StatusCode, "not JSON but "+describe(resp.Header.Get("Content-Type"), wire.Redact(body, r)))
 		}
 		if k.saw != nil {
 			k.saw(body)
@@ -87,18 +83,6 @@ func (c *Client) transport(ctx context.Context, k call) http.RoundTripper {
 		resp.TransferEncoding = nil
 		return resp, nil
 	})
-}
-
-// jwt matches a JSON Web Token, whole or cut off.
-var jwt = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}(\.[A-Za-z0-9_-]*)*`)
-
-// scrub takes out of body what must not be shown: the request's own
-// credential, should the server echo it, and anything that looks like a token.
-func scrub(body []byte, r *http.Request) []byte {
-	if _, secret, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && secret != "" {
-		body = bytes.ReplaceAll(body, []byte(secret), []byte("[redacted]"))
-	}
-	return jwt.ReplaceAll(body, []byte("[redacted]"))
 }
 
 // client returns an http.Client over transport, without a time limit of its own.
@@ -125,7 +109,7 @@ func stageError(ctx context.Context, k call, err error) error {
 }
 
 func (k call) malformed(status int, message string) *Error {
-	return &Error{Stage: k.stage, Service: redactURL(k.service), Kind: KindMalformed, Status: status, Message: oneLine(message)}
+	return &Error{Stage: k.stage, Service: wire.RedactURL(k.service), Kind: KindMalformed, Status: status, Message: wire.OneLine(message)}
 }
 
 // networkError tells apart who ended the request: the caller (its own error,
@@ -134,7 +118,7 @@ func (k call) networkError(ctx, reqCtx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	e := &Error{Stage: k.stage, Service: redactURL(k.service), Kind: KindUnavailable, Message: oneLine(err.Error()), Err: err}
+	e := &Error{Stage: k.stage, Service: wire.RedactURL(k.service), Kind: KindUnavailable, Message: wire.OneLine(err.Error()), Err: err}
 	if cause := context.Cause(reqCtx); cause != nil {
 		e.Message, e.Err = cause.Error(), cause
 	}
@@ -148,7 +132,7 @@ func (k call) networkError(ctx, reqCtx context.Context, err error) error {
 // statusError classifies an answer by its status, as far as that is the same for every stage.
 func (k call) statusError(resp *http.Response, body []byte) *Error {
 	e := &Error{
-		Stage: k.stage, Service: redactURL(k.service), Kind: KindRefused, Status: resp.StatusCode,
+		Stage: k.stage, Service: wire.RedactURL(k.service), Kind: KindRefused, Status: resp.StatusCode,
 		Message: message(resp, body), location: resp.Header.Get("Location"), logIndex: resp.Header.Get("X-Log-Index"),
 	}
 	switch s := resp.StatusCode; {
@@ -158,7 +142,7 @@ func (k call) statusError(resp *http.Response, body []byte) *Error {
 	case s < 300: // a 2xx that the protocol does not have: a gateway's, not the service's
 		e.Kind = KindMalformed
 	case s < 400:
-		e.Message = "redirected to " + oneLine(redactURL(resp.Header.Get("Location")))
+		e.Message = "redirected to " + wire.OneLine(wire.RedactURL(resp.Header.Get("Location")))
 		e.Advice = "give the final URL of the service: redirects are not followed"
 	case s == http.StatusNotFound:
 		e.Advice = "check the URL of the service: nothing answers at this path"
@@ -174,10 +158,10 @@ func message(resp *http.Response, body []byte) string {
 	}
 	if json.Unmarshal(body, &j) == nil {
 		if j.Message != "" {
-			return oneLine(j.Message)
+			return wire.OneLine(j.Message)
 		}
 		if s, ok := j.Error.(string); ok && s != "" {
-			return oneLine(s)
+			return wire.OneLine(s)
 		}
 	}
 	return describe(resp.Header.Get("Content-Type"), body)
@@ -185,13 +169,13 @@ func message(resp *http.Response, body []byte) string {
 
 // describe says what a body looks like that is not what was asked for.
 func describe(contentType string, body []byte) string {
-	text := oneLine(string(body))
+	text := wire.OneLine(string(body))
 	switch lower := strings.ToLower(text); {
 	case text == "":
 		return "an empty answer"
 	case strings.Contains(contentType, "html"), strings.HasPrefix(lower, "<!doctype html"), strings.HasPrefix(lower, "<html"):
 		if title := between(lower, text, "<title>", "</title>"); title != "" {
-			return oneLine(fmt.Sprintf("an HTML page (%q)", title))
+			return wire.OneLine(fmt.Sprintf("an HTML page (%q)", title))
 		}
 		return "an HTML page"
 	default:

@@ -13,6 +13,8 @@ import (
 
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/sign"
+
+	"github.com/LerianStudio/pushguard/pkg/wire"
 )
 
 // Log is a transparency log and the major version of its API, 1 or 2.
@@ -80,7 +82,7 @@ func (c *Client) Load(ctx context.Context, src Source) (Services, *Trust, error)
 	}
 	if src.SigningConfig != "" {
 		if configJSON, err = os.ReadFile(src.SigningConfig); err != nil {
-			return Services{}, nil, configError(fmt.Sprintf("read signing config: %v", err), "")
+			return Services{}, nil, configFileError("signing config", err)
 		}
 	}
 	var s Services
@@ -124,7 +126,7 @@ func (s Services) validate() error {
 	for _, l := range s.Logs {
 		urls = append(urls, l.URL)
 		if l.Version != 1 && l.Version != 2 {
-			return configError(fmt.Sprintf("transparency log %s: API version %d is not known", redactURL(l.URL), l.Version), "give 1 or 2")
+			return configError(fmt.Sprintf("transparency log %s: API version %d is not known", wire.RedactURL(l.URL), l.Version), "give 1 or 2")
 		}
 		if l.Version == 2 && len(s.Timestamps) == 0 {
 			return configError("a Rekor v2 log needs a timestamp authority: its entries carry no time", "add --timestamp-url URL")
@@ -133,7 +135,7 @@ func (s Services) validate() error {
 	for _, raw := range urls {
 		u, err := url.Parse(raw)
 		if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
-			return configError(fmt.Sprintf("%q is not an http or https URL", redactURL(raw)), "")
+			return configError(fmt.Sprintf("%q is not an http or https URL", wire.RedactURL(raw)), "")
 		}
 	}
 	return nil
@@ -156,14 +158,22 @@ func (s Services) Supports(formats []Format) error {
 }
 
 func configError(message, advice string) *Error {
-	return &Error{Stage: StageTrust, Kind: KindConfig, Message: oneLine(message), Advice: advice}
+	return &Error{Stage: StageTrust, Kind: KindConfig, Message: wire.OneLine(message), Advice: advice}
+}
+
+// configFileError keeps the cause, which tells a file that is wrong from one that cannot
+// be read.
+func configFileError(what string, err error) *Error {
+	e := configError(fmt.Sprintf("read %s: %v", what, err), "")
+	e.Err = err
+	return e
 }
 
 // LoadTrust reads a trusted_root.json.
 func LoadTrust(path string) (*Trust, error) {
 	tr, err := root.NewTrustedRootFromPath(path)
 	if err != nil {
-		return nil, configError(fmt.Sprintf("read trusted root %s: %v", path, err), "")
+		return nil, configFileError("trusted root "+path, err)
 	}
 	return &Trust{material: tr}, nil
 }
@@ -173,11 +183,11 @@ func LoadTrust(path string) (*Trust, error) {
 func selectServices(configJSON []byte, version uint32, now time.Time) (Services, error) {
 	pb, err := root.NewSigningConfigProtobuf(configJSON)
 	if err != nil {
-		return Services{}, configError(fmt.Sprintf("read signing config: %v", err), "")
+		return Services{}, configFileError("signing config", err)
 	}
 	sc, err := root.NewSigningConfigFromProtobuf(pb)
 	if err != nil {
-		return Services{}, configError(fmt.Sprintf("read signing config: %v", err), "")
+		return Services{}, configFileError("signing config", err)
 	}
 	versions := sign.RekorAPIVersions
 	if version != 0 {

@@ -18,6 +18,8 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/tuf"
 	"github.com/theupdateframework/go-tuf/v2/metadata"
+
+	"github.com/LerianStudio/pushguard/pkg/wire"
 )
 
 // signingConfigTarget is the target's name in TUF repositories of Sigstore.
@@ -30,7 +32,7 @@ func (c *Client) fetchTUF(ctx context.Context, src Source) (*Trust, []byte, erro
 	if src.TUFRoot != "" {
 		var err error
 		if anchor, err = os.ReadFile(src.TUFRoot); err != nil {
-			return nil, nil, configError(fmt.Sprintf("read TUF root: %v", err), "")
+			return nil, nil, configFileError("TUF root", err)
 		}
 	}
 	repository := func() *tuf.Options {
@@ -61,8 +63,8 @@ func (c *Client) fetchTUF(ctx context.Context, src Source) (*Trust, []byte, erro
 		offline := repository().WithFetcher(noFetcher{}).WithForceCache()
 		if trust, config, cacheErr := readTUF(offline, wantConfig); cacheErr == nil {
 			c.log.LogAttrs(ctx, slog.LevelWarn, "the trust root cannot be refreshed, the cached one is used",
-				slog.String("from", redactURL(opts.RepositoryBaseURL)),
-				slog.Duration("age", time.Since(info.ModTime()).Round(time.Minute)), slog.String("reason", oneLine(err.Error())))
+				slog.String("from", wire.RedactURL(opts.RepositoryBaseURL)),
+				slog.Duration("age", time.Since(info.ModTime()).Round(time.Minute)), slog.String("reason", wire.OneLine(err.Error())))
 			return trust, config, nil
 		}
 	}
@@ -70,7 +72,7 @@ func (c *Client) fetchTUF(ctx context.Context, src Source) (*Trust, []byte, erro
 	if _, ok := errors.AsType[*Error](err); ok {
 		return nil, nil, stageError(ctx, k, err)
 	}
-	return nil, nil, &Error{Stage: StageTrust, Service: redactURL(opts.RepositoryBaseURL), Kind: KindUnavailable, Message: oneLine(err.Error()), Err: err}
+	return nil, nil, &Error{Stage: StageTrust, Service: wire.RedactURL(opts.RepositoryBaseURL), Kind: KindUnavailable, Message: wire.OneLine(err.Error()), Err: err}
 }
 
 func readTUF(opts *tuf.Options, wantConfig bool) (*Trust, []byte, error) {
@@ -112,7 +114,7 @@ func (c *Client) fetcher(ctx context.Context) fetcherFunc {
 		defer resp.Body.Close()
 		data, err := io.ReadAll(io.LimitReader(resp.Body, maxLength+1))
 		if err == nil && int64(len(data)) > maxLength {
-			return nil, &metadata.ErrDownloadLengthMismatch{Msg: "download of " + redactURL(urlPath) + " is too large"}
+			return nil, &metadata.ErrDownloadLengthMismatch{Msg: "download of " + wire.RedactURL(urlPath) + " is too large"}
 		}
 		return data, err
 	}
@@ -121,5 +123,5 @@ func (c *Client) fetcher(ctx context.Context) fetcherFunc {
 type noFetcher struct{}
 
 func (noFetcher) DownloadFile(urlPath string, _ int64, _ time.Duration) ([]byte, error) {
-	return nil, fmt.Errorf("not fetched: %s", strings.TrimSpace(redactURL(urlPath)))
+	return nil, fmt.Errorf("not fetched: %s", strings.TrimSpace(wire.RedactURL(urlPath)))
 }

@@ -16,6 +16,8 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/verify"
 	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/LerianStudio/pushguard/pkg/wire"
 )
 
 // Bundle is a finished signature.
@@ -156,5 +158,5 @@ func (t *Trust) logOf(b *bundle.Bundle) (logURL string, index int64) {
 }
 
 func invalid(message string) *Error {
-	return &Error{Stage: StageVerify, Kind: KindInvalid, Message: oneLine(message)}
+	return &Error{Stage: StageVerify, Kind: KindInvalid, Message: wire.OneLine(message)}
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/LerianStudio/pushguard/pkg/bug"
 	"github.com/LerianStudio/pushguard/pkg/registry"
 	"github.com/LerianStudio/pushguard/pkg/retry"
 	"github.com/LerianStudio/pushguard/pkg/signing"
@@ -25,7 +26,10 @@ func (r *run) attach(ctx context.Context, l *lookup) error {
 		if err != nil {
 			return err
 		}
-		if err := r.storeConfig(ctx, ref); err != nil {
+		if l.config == nil {
+			l.config = r.config(ctx, ref)
+		}
+		if err := l.config.wait(ctx); err != nil {
 			return err
 		}
 		if err := r.putBlob(ctx, ref, referrer.Layer); err != nil {
@@ -43,27 +47,34 @@ func (r *run) attach(ctx context.Context, l *lookup) error {
 	return nil
 }
 
-// upload is the config that all signatures in a repository share, on its way.
+// upload is a blob on its way to a repository. It is under way while the services are
+// asked for the signature, and shows whether the registry accepts what is to come.
 type upload struct {
 	done chan struct{}
 	err  error // set before done is closed
 }
 
-// config begins to store the config in ref's repository, unless that has been done
-// or has begun. An upload that failed is begun again.
+// upload begins to store data in ref's repository.
+func (r *run) upload(ctx context.Context, ref registry.Reference, data []byte) *upload {
+	u := &upload{done: make(chan struct{})}
+	r.background.Go(func() {
+		defer bug.Catch()
+		u.err = r.putBlob(ctx, ref, data)
+		close(u.done)
+	})
+	return u
+}
+
+// config begins to store the config that all bundles in ref's repository share,
+// unless that has been done or has begun. An upload that failed is begun again.
 func (r *run) config(ctx context.Context, ref registry.Reference) *upload {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	u := r.configs[ref.Name()]
-	if u != nil && !u.failed() {
-		return u
+	if u == nil || u.failed() {
+		u = r.upload(ctx, ref, []byte(signing.EmptyConfig))
+		r.configs[ref.Name()] = u
 	}
-	u = &upload{done: make(chan struct{})}
-	r.configs[ref.Name()] = u
-	r.background.Go(func() {
-		u.err = r.putBlob(ctx, ref, []byte(signing.EmptyConfig))
-		close(u.done)
-	})
 	return u
 }
 
@@ -76,26 +87,8 @@ func (u *upload) failed() bool {
 	}
 }
 
-// storeConfigs begins to store the config for those that will get a bundle, and
-// returns what tells whether all of these uploads have been refused by now.
-func (r *run) storeConfigs(ctx context.Context, images []*lookup) (refused func() error) {
-	var uploads []*upload
-	for _, l := range images {
-		uploads = append(uploads, r.config(ctx, l.ref))
-	}
-	return func() error {
-		for _, u := range uploads {
-			if !u.failed() {
-				return nil
-			}
-		}
-		return uploads[0].err
-	}
-}
-
-// storeConfig waits for the config in ref's repository.
-func (r *run) storeConfig(ctx context.Context, ref registry.Reference) error {
-	u := r.config(ctx, ref)
+// wait waits for the end of the upload.
+func (u *upload) wait(ctx context.Context) error {
 	select {
 	case <-u.done:
 		return u.err
@@ -113,7 +106,7 @@ func (r *run) putBlob(ctx context.Context, ref registry.Reference, data []byte) 
 
 // legacy makes sure that the image has a legacy signature of ours.
 func (r *run) legacy(ctx context.Context, l *lookup) error {
-	claim := signing.Claim{Digest: l.ref.Digest, Annotations: r.Annotations, Repository: legacyRepository(l.ref)}
+	claim := signing.Claim{Digest: l.ref.Digest, Annotations: r.Annotations, Repository: l.ref.CosignName()}
 	found, err := late(ctx, r, r.atRegistry(stageFind, l.ref), func(ctx context.Context) (*signing.Legacy, error) {
 		return r.findLegacy(ctx, l.ref, claim)
 	})
@@ -121,7 +114,12 @@ func (r *run) legacy(ctx context.Context, l *lookup) error {
 		return err
 	}
 	if found == nil {
-		if found, err = sign(ctx, r, order{Claim: claim, format: signing.FormatLegacy}, r.Signer.FinishLegacy); err != nil {
+		payload, err := claim.LegacyPayload()
+		if err != nil {
+			return err
+		}
+		accepted := r.upload(ctx, l.ref, payload).wait
+		if found, err = sign(ctx, r, order{Claim: claim, format: signing.FormatLegacy, accepted: accepted}, r.Signer.FinishLegacy); err != nil {
 			return err
 		}
 		if err := r.appendLegacy(ctx, l.ref, found); err != nil {
@@ -133,18 +131,10 @@ func (r *run) legacy(ctx context.Context, l *lookup) error {
 	return nil
 }
 
-// legacyRepository is the repository as cosign names it: Docker Hub by its old host.
-func legacyRepository(ref registry.Reference) string {
-	if ref.Registry == registry.DockerHub {
-		return "index.docker.io/" + ref.Repository
-	}
-	return ref.Registry + "/" + ref.Repository
-}
-
 // legacyOf reads what is under the image's tag for legacy signatures, the zero
 // manifest when there is none.
 func (r *run) legacyOf(ctx context.Context, ref registry.Reference) (signing.LegacyManifest, []signing.LegacyLayer, error) {
-	m, err := r.Registry.Manifest(ctx, ref.WithTag(signing.LegacyTag(ref.Digest)))
+	m, err := r.Registry.Manifest(ctx, ref.WithTag(registry.SignatureTag(ref.Digest)))
 	if e, ok := errors.AsType[*registry.Error](err); ok && e.Kind == registry.KindNotFound {
 		return signing.LegacyManifest{}, nil, nil
 	}
@@ -186,14 +176,11 @@ func (r *run) findLegacy(ctx context.Context, ref registry.Reference, claim sign
 	return nil, nil //nolint:nilnil // no signature is an answer
 }
 
-// appendLegacy adds a signature behind those that are there. The tag is read,
-// changed and written without a lock, so it is read back, and written again when
-// another signer won.
+// appendLegacy adds a signature, the payload of which is stored, behind those that are
+// there. The tag is read, changed and written without a lock, so it is read back, and
+// written again when another signer won.
 func (r *run) appendLegacy(ctx context.Context, ref registry.Reference, l *signing.Legacy) error {
-	if err := r.putBlob(ctx, ref, l.Payload); err != nil {
-		return err
-	}
-	tag := ref.WithTag(signing.LegacyTag(ref.Digest))
+	tag := ref.WithTag(registry.SignatureTag(ref.Digest))
 	_, err := late(ctx, r, r.atRegistry(stageAttach, tag), func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, r.growLegacy(ctx, ref, tag, l)
 	})
@@ -219,8 +206,17 @@ func (r *run) growLegacy(ctx context.Context, ref, tag registry.Reference, l *si
 	if _, layers, err = r.legacyOf(ctx, ref); err != nil || holds(layers, l) {
 		return err
 	}
-	return lateError{fmt.Errorf("attach to %s: the signature just written is not there: another signer wrote at the same time", tag)}
+	return overwrittenError{tag}
 }
+
+// overwrittenError is a signature that another signer's write has taken out of the list.
+type overwrittenError struct{ tag registry.Reference }
+
+func (e overwrittenError) Error() string {
+	return fmt.Sprintf("attach to %s: the signature just written is not there: another signer wrote at the same time", e.tag)
+}
+
+func (overwrittenError) Transient() bool { return true }
 
 // holds reports whether l is one of the layers.
 func holds(layers []signing.LegacyLayer, l *signing.Legacy) bool {

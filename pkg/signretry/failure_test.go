@@ -6,7 +6,9 @@ package signretry_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -14,8 +16,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/LerianStudio/pushguard/pkg/registry"
 	"github.com/LerianStudio/pushguard/pkg/signing"
 	"github.com/LerianStudio/pushguard/pkg/signing/signingtest"
+	"github.com/LerianStudio/pushguard/pkg/signretry"
 )
 
 func TestRun_permanent(t *testing.T) {
@@ -205,16 +209,150 @@ func TestRun_budgetEndsRequest(t *testing.T) {
 	})
 }
 
-// A login that may read and not write is found out before the log has an entry.
+// refuseWrites makes the given hosts refuse writes, after a while.
+func (l *lab) refuseWrites(after time.Duration, hosts ...string) {
+	l.registry.intercept = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodGet || r.Method == http.MethodHead || !slices.Contains(hosts, r.Host) {
+			return false
+		}
+		select {
+		case <-time.After(after):
+		case <-r.Context().Done():
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = w.Write([]byte(`{"errors":[{"code":"DENIED","message":"requested access to the resource is denied"}]}`))
+		return true
+	}
+}
+
+// A login that may read and not write is found out before the log has an entry,
+// however long the registry takes to say so: an entry stays for ever.
 func TestRun_refusedBeforeTheLog(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, 1)
-		image := l.push(withReferrers+"/org/a", "a")
-		l.registry.changes.Fail(-1, signingtest.Fault{Status: 403, Body: `{"errors":[{"code":"DENIED","message":"requested access to the resource is denied"}]}`})
-		l.TSA.Fail(1, signingtest.Fault{Status: 503}) // time enough for the registry's answer
-		if got := statuses(l.run(t.Context(), image)); got[0] != failed || l.Rekor.Entries() != 0 {
-			t.Errorf("%v, cost %+v; want a refusal and no log entry", got, l.counts())
+	type end struct {
+		Statuses []signretry.Status
+		Reasons  []string // hosts that the errors name
+		Entries  int
+	}
+	both := []string{withReferrers, withoutReferrers}
+	for name, test := range map[string]struct {
+		formats []signing.Format
+		refuse  []string
+		want    end
+	}{
+		"bundle, all refuse":        {bothFormats[:1], both, end{[]signretry.Status{failed, failed}, both, 0}},
+		"bundle, one refuses":       {bothFormats[:1], both[:1], end{[]signretry.Status{failed, signed}, []string{withReferrers, ""}, 1}},
+		"bundle, the other refuses": {bothFormats[:1], both[1:], end{[]signretry.Status{signed, failed}, []string{"", withoutReferrers}, 1}},
+		"legacy, all refuse":        {bothFormats[1:], both, end{[]signretry.Status{failed, failed}, both, 0}},
+		"legacy, one refuses":       {bothFormats[1:], both[:1], end{[]signretry.Status{failed, signed}, []string{withReferrers, ""}, 1}},
+		"both formats, all refuse":  {bothFormats, both, end{[]signretry.Status{failed, failed}, both, 0}},
+	} {
+		for _, after := range []time.Duration{0, 20 * time.Second} {
+			t.Run(fmt.Sprintf("%s after %s", name, after), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					l := newLab(t, 1)
+					l.opts.Formats = test.formats
+					images := []registry.Reference{l.push(withReferrers+"/org/a", "a"), l.push(withoutReferrers+"/org/a", "a")}
+					l.refuseWrites(after, test.refuse...)
+					rep := l.run(t.Context(), images...)
+					got := end{Statuses: statuses(rep), Entries: l.Rekor.Entries()}
+					for _, res := range rep.Results {
+						host := ""
+						if e, ok := errors.AsType[*registry.Error](res.Err); ok && e.Code == "DENIED" {
+							host = e.Ref.Registry
+						}
+						got.Reasons = append(got.Reasons, host)
+					}
+					if diff := cmp.Diff(test.want, got); diff != "" {
+						t.Errorf("(-want +got):\n%s", diff)
+					}
+				})
+			})
 		}
-	})
+	}
+}
+
+// While a registry is down nobody knows whether it accepts the signature: the log is
+// asked when it is back, and gets one entry.
+func TestRun_registryDownBeforeTheLog(t *testing.T) {
+	t.Parallel()
+	for _, format := range bothFormats {
+		t.Run(string(format), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				l := newLab(t, 1)
+				l.opts.Formats = []signing.Format{format}
+				image := l.push(withReferrers+"/org/a", "a")
+				l.registry.changes.Fail(-1, signingtest.Fault{Status: 503})
+				time.AfterFunc(time.Minute, func() {
+					if n := l.Rekor.Create.Requests(); n > 0 {
+						t.Errorf("the log was asked %d times while the registry was down", n)
+					}
+					l.registry.changes.Heal()
+				})
+				if got := statuses(l.run(t.Context(), image)); got[0] != signed || l.Rekor.Entries() != 1 {
+					t.Errorf("%v, cost %+v; want it signed, with one entry", got, l.counts())
+				}
+			})
+		})
+	}
+}
+
+// A registry may be behind itself for half a minute, whatever the waits between the
+// tries: what it shows by then counts, and what it does not show is an answer then.
+func TestRun_late(t *testing.T) {
+	t.Parallel()
+	type end struct {
+		Status  signretry.Status
+		Passing bool
+		Took    time.Duration // in whole seconds; of a success only whether it was in time
+	}
+	for name, test := range map[string]struct {
+		shown time.Duration // when the registry begins to know the image
+		slow  bool          // waits are long
+		left  time.Duration // of the run's time
+		want  end
+	}{
+		"in time":                  {29 * time.Second, false, time.Hour, end{Status: signed}},
+		"in time, long waits":      {29 * time.Second, true, time.Hour, end{Status: signed}},
+		"never":                    {time.Hour, false, time.Hour, end{failed, false, 30 * time.Second}},
+		"never, long waits":        {time.Hour, true, time.Hour, end{failed, false, 30 * time.Second}},
+		"just too late":            {31 * time.Second, false, time.Hour, end{failed, false, 30 * time.Second}},
+		"just too late, long ones": {31 * time.Second, true, time.Hour, end{failed, false, 30 * time.Second}},
+		"little time":              {time.Hour, false, 20 * time.Second, end{failed, false, 5 * time.Second}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for range 5 { // waits are drawn
+				synctest.Test(t, func(t *testing.T) {
+					l := newLab(t, 1)
+					image := l.push(withReferrers+"/org/a", "a")
+					if test.slow {
+						l.opts.Policy.InitialDelay = time.Minute
+					}
+					l.opts.Policy.MaxAttempts, l.opts.Budget = 0, test.left
+					start := time.Now()
+					l.registry.intercept = func(w http.ResponseWriter, r *http.Request) bool {
+						if time.Since(start) >= test.shown {
+							return false
+						}
+						w.Header().Set("Content-Type", "application/json")
+						w.WriteHeader(http.StatusNotFound)
+						_, _ = w.Write([]byte(`{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}`))
+						return true
+					}
+					res := l.run(t.Context(), image).Results[0]
+					got := end{res.Status, res.Passing(), time.Since(start).Round(time.Second)}
+					if got.Status == signed && got.Took <= 31*time.Second {
+						got.Took = 0
+					}
+					if diff := cmp.Diff(test.want, got); diff != "" {
+						t.Errorf("(-want +got):\n%s", diff)
+					}
+				})
+			}
+		})
+	}
 }

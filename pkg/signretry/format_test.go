@@ -68,7 +68,7 @@ func TestRun_legacyAppends(t *testing.T) {
 		l := newLab(t, 1)
 		l.opts.Formats = []signing.Format{signing.FormatLegacy}
 		image := l.push(withoutReferrers+"/org/a", "a")
-		tag := image.WithTag(signing.LegacyTag(image.Digest))
+		tag := image.WithTag(registry.SignatureTag(image.Digest))
 		var before []signing.LegacyLayer
 		for i, workflow := range []string{"other/app/.github/workflows/a.yml@refs/heads/main", "third/app/.github/workflows/a.yml@refs/heads/main", signingtest.DefaultWorkflow} {
 			l.OIDC.SetWorkflow(workflow)
@@ -113,7 +113,7 @@ func TestRun_legacyRace(t *testing.T) {
 		l := newLab(t, 1)
 		l.opts.Formats = []signing.Format{signing.FormatLegacy}
 		image := l.push(withoutReferrers+"/org/a", "a")
-		tag := signing.LegacyTag(image.Digest)
+		tag := registry.SignatureTag(image.Digest)
 		puts := 0
 		l.registry.intercept = func(w http.ResponseWriter, r *http.Request) bool {
 			if r.Method != http.MethodPut || !strings.HasSuffix(r.URL.Path, tag) {

@@ -4,6 +4,7 @@
 package signretry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,7 @@ type lookup struct {
 
 	subject registry.Descriptor
 	bundle  *signing.Bundle // that it has, or is to have
+	config  *upload         // of the bundle, nil before it has begun
 	found   bool            // the bundle was there
 	written bool            // something was attached
 	have    []Signature
@@ -54,13 +56,7 @@ func (r *run) digest(ctx, reading context.Context, b *batch) {
 			images = r.each(ctx, images, r.legacy)
 			continue
 		}
-		if err := r.shareBundle(ctx, b.digest, images); err != nil {
-			for _, l := range images {
-				r.done(ctx, l, err)
-			}
-			return
-		}
-		images = r.each(ctx, images, r.attach)
+		images = r.each(ctx, r.shareBundle(ctx, b.digest, images), r.attach)
 	}
 	for _, l := range images {
 		r.done(ctx, l, nil)
@@ -78,21 +74,35 @@ func (r *run) each(ctx context.Context, images []*lookup, do func(context.Contex
 	})
 }
 
-// shareBundle gives every image the bundle of the one that has it, or a new one.
-func (r *run) shareBundle(ctx context.Context, digest string, images []*lookup) error {
+// shareBundle gives every image the bundle of the one that has it, or a new one. It
+// returns the images that have one then.
+func (r *run) shareBundle(ctx context.Context, digest string, images []*lookup) []*lookup {
 	var bundle *signing.Bundle
 	for _, l := range images {
 		if l.found {
 			bundle = l.bundle
 		}
 	}
-	if bundle == nil {
+	if bundle == nil && len(images) > 0 {
+		for _, l := range images {
+			l.config = r.config(ctx, l.ref) // while the services are asked
+		}
+		refused := false
 		var err error
 		if bundle, err = sign(ctx, r, order{
 			Claim: signing.Claim{Digest: digest, Annotations: r.Annotations}, format: signing.FormatBundle,
-			refused: r.storeConfigs(ctx, images), // while the services are asked
+			accepted: func(ctx context.Context) error {
+				err := r.anyAccepts(ctx, images)
+				refused = err != nil && ctx.Err() == nil
+				return err
+			},
 		}, r.Signer.Finish); err != nil {
-			return err
+			return r.each(ctx, images, func(_ context.Context, l *lookup) error {
+				if refused {
+					return l.config.err
+				}
+				return err
+			})
 		}
 	}
 	for _, l := range images {
@@ -100,7 +110,25 @@ func (r *run) shareBundle(ctx context.Context, digest string, images []*lookup) 
 			l.bundle = bundle
 		}
 	}
-	return nil
+	return images
+}
+
+// anyAccepts waits until one of the registries has accepted the config of the bundle:
+// then the log entry is of use. It returns the first refusal when all have refused.
+func (r *run) anyAccepts(ctx context.Context, images []*lookup) error {
+	outcomes := make(chan error, len(images))
+	for _, l := range images {
+		r.background.Go(func() { outcomes <- l.config.wait(ctx) })
+	}
+	var first error
+	for range images {
+		err := <-outcomes
+		if err == nil {
+			return nil
+		}
+		first = cmp.Or(first, err)
+	}
+	return first
 }
 
 func (r *run) done(ctx context.Context, l *lookup, err error) {

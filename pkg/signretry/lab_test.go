@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/LerianStudio/pushguard/pkg/registry"
+	"github.com/LerianStudio/pushguard/pkg/registry/host"
 	"github.com/LerianStudio/pushguard/pkg/registry/registrytest"
 	"github.com/LerianStudio/pushguard/pkg/retry"
 	"github.com/LerianStudio/pushguard/pkg/signing"
@@ -119,7 +120,7 @@ func newLab(t *testing.T, rekorVersion uint32) *lab {
 	wg.Go(func() { _ = server.Serve(registryPipe) })
 
 	transport, registryTransport := pipe.Transport(), registryPipe.Transport()
-	client, err := registry.New(t.Context(), registry.Options{Transport: registryTransport})
+	client, err := host.Open(t.Context(), registry.Options{Transport: registryTransport}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

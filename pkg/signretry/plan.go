@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/LerianStudio/pushguard/pkg/bug"
 	"github.com/LerianStudio/pushguard/pkg/registry"
 )
 
@@ -36,6 +37,7 @@ func (r *run) expand(ctx context.Context, images []registry.Reference) []target 
 			continue
 		}
 		g.Go(func() error {
+			defer bug.Catch()
 			children, err := r.children(ctx, ref, 0)
 			lists[i][0].err = err
 			lists[i] = append(lists[i], children...)

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/LerianStudio/pushguard/pkg/bug"
 	"github.com/LerianStudio/pushguard/pkg/signing"
 )
 
@@ -35,8 +36,14 @@ func (r *run) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return r.load(ctx) })
-	g.Go(func() error { return r.renewToken(ctx) })
+	g.Go(func() error {
+		defer bug.Catch()
+		return r.load(ctx)
+	})
+	g.Go(func() error {
+		defer bug.Catch()
+		return r.renewToken(ctx)
+	})
 	err = g.Wait()
 	r.identity = r.token.Identity
 	return err

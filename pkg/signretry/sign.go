@@ -32,9 +32,9 @@ func (r *renewals) allowed(now time.Time) bool {
 type order struct {
 	signing.Claim
 	format signing.Format
-	// refused says why the signature could not be stored, if that is known already:
-	// asked before the log is, for an entry stays.
-	refused func() error
+	// accepted waits until a registry has shown that it accepts the signature, and says
+	// why none does. The log is asked after it, for an entry stays.
+	accepted func(context.Context) error
 }
 
 // sign makes one signature and hands it to finish for verification.
@@ -78,10 +78,8 @@ func (r *run) draft(ctx context.Context, cert *signing.Certificate, o order) (*s
 			return nil, err
 		}
 	}
-	if o.refused != nil {
-		if err := o.refused(); err != nil {
-			return nil, err
-		}
+	if err := o.accepted(ctx); err != nil {
+		return nil, err
 	}
 	for _, log := range r.services.LogsFor(o.format) {
 		if err := r.log(ctx, draft, log); err != nil {

@@ -22,6 +22,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/LerianStudio/pushguard/pkg/bug"
 	"github.com/LerianStudio/pushguard/pkg/registry"
 	"github.com/LerianStudio/pushguard/pkg/retry"
 	"github.com/LerianStudio/pushguard/pkg/signing"
@@ -168,6 +169,7 @@ func Run(ctx context.Context, images []registry.Reference, opts Options) Report 
 	defer stop(nil)
 	// What all need is fetched while the registries are asked for the images.
 	r.background.Go(func() {
+		defer bug.Catch()
 		if r.unprepared = r.prepare(ctx); r.unprepared != nil {
 			stop(r.unprepared)
 		}
@@ -184,6 +186,7 @@ func Run(ctx context.Context, images []registry.Reference, opts Options) Report 
 	g.SetLimit(cmp.Or(opts.Parallel, defaultParallel))
 	for _, d := range group(targets) {
 		g.Go(func() error {
+			defer bug.Catch()
 			r.digest(ctx, reading, d)
 			return nil
 		})

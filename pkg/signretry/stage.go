@@ -59,30 +59,50 @@ func isOutage(err error) bool {
 	return ok && e.Transient()
 }
 
-// settleTries bounds how long a registry may not know what was just pushed to it,
-// lose uploads, or let something else answer in its place: half a minute with
-// signretry's default policy.
-const settleTries = 7
+// settle is how long a registry may not know what was just pushed to it, lose
+// uploads, or let something else answer in its place. After that it is an answer.
+const settle = 30 * time.Second
 
-// lateError is such a failure: it passes, for a while.
-type lateError struct{ error }
+// settled is when it is one: settle from now, and sooner in a run that has little time
+// left, so that it ends with the answer and not with the time.
+func settled(ctx context.Context, now time.Time) time.Time {
+	wait := settle
+	if deadline, ok := ctx.Deadline(); ok {
+		wait = min(wait, deadline.Sub(now)/4)
+	}
+	return now.Add(wait)
+}
+
+// lateError is such a failure: it passes, until settle is over.
+type lateError struct {
+	error
+
+	left time.Duration // until then
+}
 
 func (e lateError) Unwrap() error { return e.error }
 func (lateError) Transient() bool { return true }
 
+// RetryWithin has one try come when the time is over, however long the waits are by then.
+func (e lateError) RetryWithin() time.Duration { return e.left }
+
 // late is do for a request to a registry that may be behind itself. The error of
 // the last try is the registry's own.
 func late[T any](ctx context.Context, r *run, s step, op func(context.Context) (T, error)) (T, error) {
-	tries := 0
+	var over time.Time
 	return do(ctx, r, s, func(ctx context.Context) (T, error) {
 		v, err := op(ctx)
 		if !isLate(err) {
 			return v, err
 		}
-		if tries++; tries == settleTries {
-			return v, err
+		now := time.Now()
+		if over.IsZero() {
+			over = settled(ctx, now)
 		}
-		return v, lateError{err}
+		if left := over.Sub(now); left > 0 {
+			return v, lateError{err, left}
+		}
+		return v, err
 	})
 }
 

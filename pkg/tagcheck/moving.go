@@ -25,7 +25,7 @@ func behind(tags []Tag) (missing, copyFrom []registry.Reference) {
 			continue
 		}
 		never := t.State == Absent && t.Before.State != Present
-		still := t.State == Present && t.Before.State == Present && t.Before.Digest == t.Digest
+		still := t.State == Present && t.Digest != "" && t.Before.State == Present && t.Before.Digest == t.Digest
 		if never || still && ours {
 			missing = append(missing, t.Ref)
 			copyFrom = append(copyFrom, source)
@@ -39,7 +39,7 @@ func behind(tags []Tag) (missing, copyFrom []registry.Reference) {
 // whether one of them was absent before this run.
 func published(tags []Tag, ref registry.Reference) (source registry.Reference, ours bool) {
 	for _, t := range tags {
-		if t.Moving || t.State != Present || path.Base(t.Ref.Repository) != path.Base(ref.Repository) {
+		if t.Moving || t.State != Present || t.Digest == "" || path.Base(t.Ref.Repository) != path.Base(ref.Repository) {
 			continue
 		}
 		if source.Digest != "" && source.Digest != t.Digest {

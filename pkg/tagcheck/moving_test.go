@@ -42,6 +42,11 @@ func TestJudge_movingTagsBehind(t *testing.T) {
 			map[string]string{hub: "", hubLatest: "old"},
 			"",
 		},
+		"not to be read, then and now": {
+			[]string{hub + "=new", "~" + hubLatest + "=!"},
+			map[string]string{hub: "", hubLatest: "!"},
+			"",
+		},
 		"deleted by someone since": {
 			[]string{hub + "=new", "~" + hubLatest + "="},
 			map[string]string{hub: "", hubLatest: "old"},

@@ -21,6 +21,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/LerianStudio/pushguard/pkg/registry"
+	"github.com/LerianStudio/pushguard/pkg/registry/host"
 	"github.com/LerianStudio/pushguard/pkg/registry/registrytest"
 	"github.com/LerianStudio/pushguard/pkg/registry/registrytest/apitest"
 	"github.com/LerianStudio/pushguard/pkg/retry"
@@ -135,10 +136,10 @@ func ghcr(t *testing.T, refusal http.HandlerFunc) map[string]http.Handler {
 		t.Fatal(err)
 	}
 	hosts := map[string]http.Handler{
-		registry.GHCR: g.Registry, "api.github.com": g.Front(api.Handler(g.API(), func(err error) { t.Error(err) })),
+		"ghcr.io": g.Registry, "api.github.com": g.Front(api.Handler(g.API(), func(err error) { t.Error(err) })),
 	}
 	if refusal != nil {
-		hosts[registry.GHCR] = refusal
+		hosts["ghcr.io"] = refusal
 	}
 	return hosts
 }
@@ -273,17 +274,13 @@ func TestRegistries(t *testing.T) {
 
 func check(t *testing.T, ref registry.Reference, hosts map[string]http.Handler) (tag tagcheck.Tag, exit int) {
 	t.Helper()
-	client, err := registry.New(t.Context(), registry.Options{Timeout: 200 * time.Millisecond, Transport: registrytest.InProcess(hosts)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	packages, err := registry.NewPackages(client, registry.PackagesOptions{})
+	client, err := host.Open(t.Context(), registry.Options{Timeout: 200 * time.Millisecond, Transport: registrytest.InProcess(hosts)}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	checker := tagcheck.Checker{
-		Registry: client, Hub: client.Hub(), Packages: packages,
-		Policy: retry.Policy{MaxAttempts: 2, InitialDelay: time.Millisecond},
+		Registry: client,
+		Policy:   retry.Policy{MaxAttempts: 2, InitialDelay: time.Millisecond},
 	}
 	result := tagcheck.Judge(checker.Check(t.Context(), []registry.Reference{ref}, nil), tagcheck.Fail, tagcheck.Fail)
 	return result.Tags[0], map[tagcheck.Outcome]int{tagcheck.GoOn: 0, tagcheck.Exists: 1, tagcheck.NotAsked: 3, tagcheck.Stuck: 4}[result.Outcome]

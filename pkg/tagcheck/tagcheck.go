@@ -12,7 +12,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/LerianStudio/pushguard/pkg/bug"
 	"github.com/LerianStudio/pushguard/pkg/registry"
+	"github.com/LerianStudio/pushguard/pkg/registry/host"
 	"github.com/LerianStudio/pushguard/pkg/retry"
 )
 
@@ -28,14 +30,17 @@ const (
 
 // Tag is one reference with what its registry said.
 type Tag struct {
-	Ref       registry.Reference
-	Moving    bool // expected to exist: recorded, not judged
-	State     State
-	Digest    string    // when present
+	Ref    registry.Reference
+	Moving bool // expected to exist: recorded, not judged
+	State  State
+	// Digest is set when the tag is present. It is "" when the registry does not let
+	// the image be read: Err says why.
+	Digest    string
 	Reason    string    // when unknown: auth, rate-limit, outage, not-a-registry
-	Err       error     // when unknown: what happened, with a hint
+	Err       error     // when unknown, or present and not readable: what happened, with a hint
 	CheckedAt time.Time // UTC
-	Immutable Immutable
+	Immutable host.Immutable
+	Warning   string // what a push of an absent tag will meet, "" for nothing
 	Before    Before // from the run's record
 }
 
@@ -46,18 +51,22 @@ type Before struct {
 	Digest string
 }
 
-// Header asks a registry what a reference names. [registry.Client] is one.
-type Header interface {
+// Registry is what this package needs of registries; none of it retries.
+// [host.Registries] is one.
+type Registry interface {
+	// Head tells what a reference names.
 	Head(ctx context.Context, ref registry.Reference) (registry.Descriptor, error)
 	// Challenges reports whether a first request is likely to be met with a challenge.
 	Challenges(ref registry.Reference) bool
+	// Of tells what is known of ref's registry, and what else it can do.
+	Of(ref registry.Reference) interface{ About() *host.Host }
+	// WarnCreate tells what a push will meet where the image is absent.
+	WarnCreate(absent *registry.Error) string
 }
 
 // Checker asks registries for tags. It changes nothing.
 type Checker struct {
-	Registry Header
-	Hub      Hub      // Docker Hub's API; nil is not asked
-	Packages Packages // GitHub's packages API; nil is not asked
+	Registry Registry
 	Policy   retry.Policy
 }
 
@@ -74,11 +83,12 @@ func (c Checker) Check(ctx context.Context, refs []registry.Reference, moving []
 		}
 		seen[ref] = true
 		repositories[ref.Name()] = append(repositories[ref.Name()], len(tags))
-		tags = append(tags, Tag{Ref: ref, Moving: matches(moving, ref.Tag), Immutable: Immutable{State: Unknown}})
+		tags = append(tags, Tag{Ref: ref, Moving: matches(moving, ref.Tag)})
 	}
 	var all sync.WaitGroup
 	for _, indexes := range repositories {
 		all.Go(func() {
+			defer bug.Catch()
 			group := make([]*Tag, len(indexes))
 			for i, index := range indexes {
 				group[i] = &tags[index]
@@ -93,8 +103,13 @@ func (c Checker) Check(ctx context.Context, refs []registry.Reference, moving []
 // repository asks for the tags of one repository.
 func (c Checker) repository(ctx context.Context, tags []*Tag) {
 	var all sync.WaitGroup
-	about := about{ref: tags[0].Ref}
-	all.Go(func() { about = c.about(ctx, tags[0].Ref) })
+	rules, hasRules := c.Registry.Of(tags[0].Ref).(host.TagRules)
+	if hasRules { // asked beside the registry: the answer is kept
+		all.Go(func() {
+			defer bug.Catch()
+			_, _ = rules.Immutable(ctx, tags[0].Ref)
+		})
+	}
 	rest := tags
 	if first := tags[0]; c.Registry.Challenges(first.Ref) {
 		// The first request of a repository gets its token, the others use it.
@@ -108,12 +123,33 @@ func (c Checker) repository(ctx context.Context, tags []*Tag) {
 		}
 	}
 	for _, t := range rest {
-		all.Go(func() { c.check(ctx, t) })
+		all.Go(func() {
+			defer bug.Catch()
+			c.check(ctx, t)
+		})
 	}
 	all.Wait()
 	for _, t := range tags {
-		c.explain(ctx, t, about)
+		if hasRules {
+			t.Immutable, _ = rules.Immutable(ctx, t.Ref)
+		}
+		c.explain(ctx, t)
 	}
+}
+
+// explain asks the API beside a registry what its refusal means.
+func (c Checker) explain(ctx context.Context, t *Tag) {
+	refusal, ok := errors.AsType[*registry.Error](t.Err)
+	explainer, can := c.Registry.Of(t.Ref).(host.Explainer)
+	if !ok || !can || t.State != Unknown || refusal.Kind != registry.KindAuth {
+		return
+	}
+	absent, better := explainer.Explain(ctx, t.Ref, refusal)
+	if absent {
+		t.State, t.Reason, t.Err = Absent, "", nil
+		return
+	}
+	t.Err = better
 }
 
 func (c Checker) check(ctx context.Context, tag *Tag) {
@@ -126,13 +162,16 @@ func (c Checker) check(ctx context.Context, tag *Tag) {
 		return
 	}
 	e, ok := errors.AsType[*registry.Error](err)
-	if ok && e.Kind == registry.KindNotFound {
-		tag.State = Absent
-		return
-	}
-	tag.State, tag.Err, tag.Reason = Unknown, err, "outage"
-	if ok {
-		tag.Reason = reason(e.Kind)
+	switch {
+	case ok && e.Kind == registry.KindNotFound:
+		tag.State, tag.Warning = Absent, c.Registry.WarnCreate(e)
+	case ok && e.Kind == registry.KindUnreadable:
+		tag.State, tag.Err = Present, err
+	default:
+		tag.State, tag.Err, tag.Reason = Unknown, err, "outage"
+		if ok {
+			tag.Reason = reason(e.Kind)
+		}
 	}
 }
 
@@ -152,8 +191,10 @@ func reason(k registry.Kind) string {
 	switch k {
 	case registry.KindAuth, registry.KindRateLimit, registry.KindOutage:
 		return k.String()
+	case registry.KindForbidden:
+		return registry.KindAuth.String()
 	case registry.KindUnknown, registry.KindNotFound, registry.KindNotARegistry, registry.KindImmutable,
-		registry.KindUnsupported, registry.KindReferenced, registry.KindInvalid:
+		registry.KindUnsupported, registry.KindReferenced, registry.KindInvalid, registry.KindUnreadable:
 	}
 	return registry.KindNotARegistry.String()
 }

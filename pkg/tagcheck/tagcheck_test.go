@@ -19,6 +19,7 @@ import (
 
 	"github.com/LerianStudio/pushguard/pkg/actions"
 	"github.com/LerianStudio/pushguard/pkg/registry"
+	"github.com/LerianStudio/pushguard/pkg/registry/host"
 	"github.com/LerianStudio/pushguard/pkg/registry/registrytest"
 	"github.com/LerianStudio/pushguard/pkg/retry"
 	"github.com/LerianStudio/pushguard/pkg/tagcheck"
@@ -39,6 +40,8 @@ func tagsOf(t *testing.T, lines ...string) []tagcheck.Tag {
 		switch digest {
 		case "":
 			tags[i].State = absent
+		case "!": // it exists, and the registry does not let it be read
+			tags[i].Digest = ""
 		case "?":
 			tags[i].State, tags[i].Digest, tags[i].Reason = unknown, "", "outage"
 		}
@@ -67,6 +70,8 @@ func TestJudge(t *testing.T) {
 		"moving tags are not judged":  {[]string{hub + "=", "~docker.io/org/app:latest=a", "~ghcr.io/org/app:latest=b"}, "new", [3]int{0, 0, 0}, [3]bool{true, true, true}, ""},
 		"only moving tags":            {[]string{"~docker.io/org/app:latest=a"}, "new", [3]int{0, 0, 0}, [3]bool{true, true, true}, ""},
 		"a moving one is unknown":     {[]string{hub + "=", "~docker.io/org/app:latest=?"}, "new", [3]int{0, 0, 0}, [3]bool{true, true, true}, ""},
+		"there, and not to be read":   {[]string{hub + "=!"}, "unknown", [3]int{1, 3, 0}, [3]bool{false, false, true}, ""},
+		"one of two not to be read":   {[]string{hub + "=a", ghcr + "=!"}, "unknown", [3]int{1, 3, 0}, [3]bool{false, false, true}, ""},
 		"another tag of the image":    {[]string{"docker.io/org/app:1=a", "docker.io/org/app:1.2="}, "partial", [3]int{1, 4, 0}, [3]bool{false, false, true}, "docker.io/org/app:1.2<"},
 		"two images in one registry":  {[]string{"docker.io/a/app:1=a", "docker.io/b/app:1=b"}, "complete", [3]int{1, 0, 0}, [3]bool{false, false, true}, ""},
 		"same last part, three hosts": {[]string{"docker.io/a/app:1=a", "docker.io/b/app:1=b", "ghcr.io/a/app:1="}, "partial", [3]int{1, 0, 0}, [3]bool{false, false, true}, "ghcr.io/a/app:1<docker.io/a/app@a"},
@@ -138,7 +143,7 @@ func TestCheck_requests(t *testing.T) {
 			guarded(host, tokens, s)[host].ServeHTTP(w, r)
 		})
 	}
-	client, err := registry.New(t.Context(), registry.Options{Transport: registrytest.InProcess(hosts)})
+	client, err := host.Open(t.Context(), registry.Options{Transport: registrytest.InProcess(hosts)}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +174,7 @@ func TestCheck_requestsWithoutTokens(t *testing.T) {
 	logIn(t, nil)
 	s := store(t)
 	faults := registrytest.Faults{}
-	client, err := registry.New(t.Context(), registry.Options{Transport: registrytest.InProcess{"one.example.com": faults.Front(s)}})
+	client, err := host.Open(t.Context(), registry.Options{Transport: registrytest.InProcess{"one.example.com": faults.Front(s)}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,6 +195,12 @@ func TestCheck_requestsWithoutTokens(t *testing.T) {
 type heads func(ctx context.Context, ref registry.Reference) (registry.Descriptor, error)
 
 func (heads) Challenges(registry.Reference) bool { return true }
+
+func (heads) Of(ref registry.Reference) interface{ About() *host.Host } {
+	return host.Of(ref.Registry, nil)
+}
+
+func (heads) WarnCreate(*registry.Error) string { return "" }
 
 func (h heads) Head(ctx context.Context, ref registry.Reference) (registry.Descriptor, error) {
 	return h(ctx, ref)
@@ -219,8 +230,8 @@ func TestCheck_oneRegistryDown(t *testing.T) {
 		})
 		var refs []registry.Reference
 		for i := range 50 {
-			for _, host := range []string{"down.example.com", "up.example.com"} {
-				refs = append(refs, registry.Reference{Registry: host, Repository: "org/app", Tag: fmt.Sprint(i)})
+			for _, name := range []string{"down.example.com", "up.example.com"} {
+				refs = append(refs, registry.Reference{Registry: name, Repository: "org/app", Tag: fmt.Sprint(i)})
 			}
 		}
 		tags := tagcheck.Checker{Registry: asks, Policy: retry.Policy{MaxAttempts: 3, InitialDelay: time.Second}}.Check(t.Context(), refs, nil)
@@ -264,7 +275,7 @@ func FuzzCheck(f *testing.F) {
 				_, _ = w.Write([]byte(body))
 			}
 		})}
-		client, err := registry.New(t.Context(), registry.Options{Transport: registrytest.InProcess(hosts), Timeout: time.Second})
+		client, err := host.Open(t.Context(), registry.Options{Transport: registrytest.InProcess(hosts), Timeout: time.Second}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

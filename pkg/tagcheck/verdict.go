@@ -65,12 +65,16 @@ func Judge(tags []Tag, onExisting, onUnknown Mode) Result {
 	images := images(tags)
 	sources := map[image]registry.Reference{} // the first manifest found of each image
 	digests := map[string]bool{}
-	unknown, conflict := false, false
+	unknown, unread, conflict := false, false, false
 	for i, t := range tags {
 		switch {
 		case t.Moving:
 		case t.State == Present:
 			r.Existing = append(r.Existing, t.Ref)
+			if t.Digest == "" { // it exists, and it is not known as what
+				unread = true
+				continue
+			}
 			r.Digest, digests[t.Digest] = t.Digest, true
 			if first, found := sources[images[i]]; !found {
 				sources[images[i]] = t.Ref.WithDigest(t.Digest)
@@ -81,7 +85,7 @@ func Judge(tags []Tag, onExisting, onUnknown Mode) Result {
 			unknown = true
 		}
 	}
-	if len(digests) != 1 {
+	if len(digests) != 1 || unread {
 		r.Digest = ""
 	}
 	for i, t := range tags {
@@ -95,14 +99,14 @@ func Judge(tags []Tag, onExisting, onUnknown Mode) Result {
 		r.Verdict = VerdictConflict
 	case len(r.Missing) > 0:
 		r.Verdict = VerdictPartial
-	case unknown:
+	case unknown, unread:
 		r.Verdict = VerdictUnknown
 	case len(r.Existing) > 0:
 		r.Verdict = VerdictComplete
 	default:
 		r.Verdict = VerdictNew
 	}
-	r.Outcome = r.outcome(onExisting, onUnknown, unknown)
+	r.Outcome = r.outcome(onExisting, onUnknown, unknown || unread && onExisting == Skip)
 	r.ShouldBuild = r.Outcome == GoOn && (len(r.Existing) == 0 || onExisting == Warn)
 	if onExisting == Skip && r.Outcome == GoOn {
 		missing, copyFrom := behind(tags)

@@ -7,6 +7,7 @@ Register-ArgumentCompleter -Native -CommandName 'signretry' -ScriptBlock {
         '--format' = 'layout of the signature'
         '--annotation' = 'sign KEY=VALUE with the image (repeatable)'
         '--recursive' = 'sign the manifests that an index lists, too'
+        '--any-run' = 'accept the record of another run than this one'
         '--parallel' = 'sign N digests at once'
         '--identity-token-file' = 'use the identity token in FILE; - is stdin'
         '--login' = 'how a person logs in, and for browser and device: that one does'

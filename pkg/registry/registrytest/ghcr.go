@@ -44,7 +44,7 @@ type point struct {
 
 // NewGHCR returns an empty one, for one token that may do everything.
 func NewGHCR(token string, organizations ...string) *GHCR {
-	unsupported := &Refusal{http.StatusMethodNotAllowed, "UNSUPPORTED", "The operation is unsupported."}
+	unsupported := &Refusal{Status: http.StatusMethodNotAllowed, Code: "UNSUPPORTED", Message: "The operation is unsupported."}
 	return &GHCR{
 		Registry:      NewStore(Rules{DeleteTag: unsupported, DeleteDigest: unsupported}),
 		Organizations: organizations, Tokens: map[string]string{token: ""}, Downloads: map[string]int{},

@@ -38,6 +38,10 @@ func (s *Store) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 }
 
 func (f *Refusal) answer(w http.ResponseWriter, req *http.Request) {
+	if f.Text != "" {
+		Text(f.Status, "text/plain", f.Text)(w, req)
+		return
+	}
 	Error(f.Status, f.Code, f.Message)(w, req)
 }
 

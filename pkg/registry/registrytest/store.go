@@ -74,16 +74,18 @@ type Rules struct {
 	ImmutableRefusal *Refusal
 }
 
-// Refusal is an answer with the distribution specification's error body.
+// Refusal is an answer with the distribution specification's error body, or with Text
+// in its place where that is set.
 type Refusal struct {
 	Status        int
 	Code, Message string
+	Text          string
 }
 
 // NewStore returns an empty one.
 func NewStore(rules Rules) *Store {
 	if rules.ImmutableRefusal == nil {
-		rules.ImmutableRefusal = &Refusal{409, "TAG_IMMUTABLE", "tag is immutable"}
+		rules.ImmutableRefusal = &Refusal{Status: 409, Code: "TAG_IMMUTABLE", Message: "tag is immutable"}
 	}
 	return &Store{rules: rules, repositories: map[string]*repository{}}
 }
@@ -139,6 +141,15 @@ func (v View) Raw(digest string) string {
 		return string(m.raw)
 	}
 	return ""
+}
+
+// IDs are the numbers of the manifests in the order of their first push, by digest.
+func (v View) IDs() map[string]int64 {
+	ids := map[string]int64{}
+	for digest, m := range v.r.manifests {
+		ids[digest] = m.id
+	}
+	return ids
 }
 
 // Reached reports whether a tag has digest, or an index that contains it. Tags that

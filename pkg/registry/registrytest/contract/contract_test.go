@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/LerianStudio/pushguard/pkg/registry"
+	"github.com/LerianStudio/pushguard/pkg/registry/host"
 	"github.com/LerianStudio/pushguard/pkg/registry/registrytest"
 	"github.com/LerianStudio/pushguard/pkg/registry/registrytest/contract"
 )
@@ -35,11 +36,11 @@ func TestStandIns(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c, err := registry.New(t.Context(), registry.Options{Transport: registrytest.InProcess{"r.example.com": test.handler}})
+			c, err := host.Open(t.Context(), registry.Options{Transport: registrytest.InProcess{"r.example.com": test.handler}}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			test.want.Client, test.want.Name = c, "r.example.com/org/app"
+			test.want.Client, test.want.Name = c.Client, "r.example.com/org/app"
 			contract.Run(t, test.want)
 		})
 	}
@@ -54,15 +55,15 @@ func TestReal(t *testing.T) {
 	if len(list) == 0 {
 		t.Skip("$PUSHGUARD_CONTRACT names no registry; make e2e does")
 	}
-	c, err := registry.New(t.Context(), registry.Options{})
+	c, err := host.Open(t.Context(), registry.Options{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, entry := range list {
 		t.Run(entry, func(t *testing.T) {
-			host, deletes, _ := strings.Cut(entry, "=")
+			name, deletes, _ := strings.Cut(entry, "=")
 			contract.Run(t, contract.Registry{
-				Client: c, Name: host + "/contract/app",
+				Client: c.Client, Name: name + "/contract/app",
 				DeletesTags: strings.Contains(deletes, "tags"), DeletesDigests: strings.Contains(deletes, "digests"),
 			})
 		})

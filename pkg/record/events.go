@@ -1,0 +1,177 @@
+// Copyright 2026 The pushguard Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package record
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// Image is one manifest in one repository.
+type Image struct {
+	Name   string // registry/repository
+	Tag    string // under which it is known, "" for none
+	Digest string
+}
+
+// Look is what one check of a tag saw.
+type Look struct {
+	Ref       string
+	Moving    bool
+	State     State
+	Immutable Immutable
+}
+
+// Seen notes a look at a tag. The first certain state of the run stays the one before
+// it; later ones are now: they may show what the run itself has published.
+func (r *Record) Seen(l Look) {
+	t := r.put(l.Ref)
+	if t == nil {
+		return
+	}
+	t.Moving, t.Immutable = l.Moving, &l.Immutable
+	if t.Published == nil && (t.Before == nil || t.Before.State == Unknown) {
+		t.Before = &l.State
+		return
+	}
+	t.Now = &l.State
+}
+
+// Published notes that this run pushed an image under its tag; source says how that is
+// known. Another run's record is refused: it would prove something that is not so.
+func (r *Record) Published(image Image, source string, at time.Time) error {
+	if r.foreign {
+		return &OtherRunError{Path: r.path, Owner: r.Run, Now: r.opener}
+	}
+	if image.Tag == "" {
+		return nil
+	}
+	t := r.put(image.ref())
+	if t.Published == nil || t.Published.Digest != image.Digest {
+		t.Published = &Published{Digest: image.Digest, Source: source, At: at}
+	}
+	return nil
+}
+
+// Signed notes a signature on an image, at the tag that it was asked for by, or at all
+// tags that are known to have its digest.
+func (r *Record) Signed(image Image, s Signature) {
+	s.Digest = image.Digest
+	for _, t := range r.tagsOf(image) {
+		if !slices.ContainsFunc(t.Signatures, s.same) {
+			t.Signatures = append(t.Signatures, s)
+		}
+		t.Unsigned = nil
+	}
+}
+
+// NotSigned notes why an image could not be signed.
+func (r *Record) NotSigned(image Image, reason string, at time.Time) {
+	for _, t := range r.tagsOf(image) {
+		t.Unsigned = &Unsigned{Digest: image.Digest, Reason: reason, At: at}
+	}
+}
+
+// CleanedUp notes what came of undoing a tag. It reports whether the record knows the
+// tag: none is added.
+func (r *Record) CleanedUp(ref string, c Cleanup) bool {
+	t := r.Tag(ref)
+	if t != nil {
+		t.Cleanup = &c
+	}
+	return t != nil
+}
+
+// Before is what the tag was before this run, as far as that was seen; the zero State
+// when it was not.
+func (r *Record) Before(ref string) State {
+	if t := r.Tag(ref); t != nil && t.Before != nil {
+		return *t.Before
+	}
+	return State{}
+}
+
+// ToSign lists what the record knows to be published: by this run, or found by a run
+// that built nothing. A moving tag that this run did not publish is someone else's.
+func (r *Record) ToSign() []Image {
+	var images []Image
+	for i := range r.Tags {
+		t := &r.Tags[i]
+		name, tag, ok := cut(t.Ref)
+		digest := t.digest()
+		if ok && digest != "" && (!t.Moving || t.Published != nil) {
+			images = append(images, Image{Name: name, Tag: tag, Digest: digest})
+		}
+	}
+	return images
+}
+
+// Tag returns the record's entry of ref, or nil. The pointer holds until the next tag
+// is added.
+func (r *Record) Tag(ref string) *Tag {
+	for i := range r.Tags {
+		if r.Tags[i].Ref == ref {
+			return &r.Tags[i]
+		}
+	}
+	return nil
+}
+
+// put returns the record's entry of ref, which it adds if there is none; nil when it is
+// another run's record, to which nothing is added.
+func (r *Record) put(ref string) *Tag {
+	if t := r.Tag(ref); t != nil || r.foreign {
+		return t
+	}
+	r.Tags = append(r.Tags, Tag{Ref: ref})
+	return &r.Tags[len(r.Tags)-1]
+}
+
+// tagsOf are the entries that an image is noted at.
+func (r *Record) tagsOf(image Image) []*Tag {
+	if image.Tag != "" {
+		if t := r.put(image.ref()); t != nil {
+			return []*Tag{t}
+		}
+		return nil
+	}
+	var tags []*Tag
+	for i := range r.Tags {
+		t := &r.Tags[i]
+		if name, _, ok := cut(t.Ref); ok && name == image.Name && t.digest() == image.Digest {
+			tags = append(tags, t)
+		}
+	}
+	return tags
+}
+
+// digest is what the tag names, as far as the record knows.
+func (t *Tag) digest() string {
+	switch {
+	case t.Published != nil:
+		return t.Published.Digest
+	case t.Now != nil: // a later look than Before
+		return t.Now.Digest
+	case t.Before != nil:
+		return t.Before.Digest
+	}
+	return ""
+}
+
+func (s Signature) same(other Signature) bool {
+	return s.Format == other.Format && s.Digest == other.Digest &&
+		(s.Log == nil && other.Log == nil || s.Log != nil && other.Log != nil && s.Log.URL == other.Log.URL && s.Log.Index == other.Log.Index)
+}
+
+func (i Image) ref() string { return i.Name + ":" + i.Tag }
+
+// cut parts registry/repository:tag. A port has a slash behind it.
+func cut(ref string) (name, tag string, ok bool) {
+	i := strings.LastIndexByte(ref, ':')
+	if i < 0 || strings.ContainsAny(ref[i:], "/@") || strings.Contains(ref, "@") {
+		return "", "", false
+	}
+	return ref[:i], ref[i+1:], true
+}
