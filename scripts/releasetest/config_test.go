@@ -299,3 +299,91 @@ func TestVersion_isInTheChangelog(t *testing.T) {
 		t.Errorf("notes.sh %s: %v\n%s%s", v, err, notes, stderr.String())
 	}
 }
+
+// The README tells how to verify with the identity that install.sh demands, and that
+// nothing is published for as long as nothing is.
+func TestReadme(t *testing.T) {
+	t.Parallel()
+	readme, v := readFile(t, "README.md"), version(t)
+	for _, want := range []string{
+		"https://github.com/LerianStudio/pushguard/.github/workflows/release.yml@refs/tags/v$version",
+		"--certificate-oidc-issuer https://token.actions.githubusercontent.com",
+	} {
+		if !strings.Contains(readme, want) {
+			t.Errorf("the README lacks %s", want)
+		}
+	}
+	published := strings.Contains(readFile(t, "CHANGELOG.md"), "\n## "+v+" ") || v != "1.0.0"
+	if says := strings.Contains(readme, "Until 1.0.0 is published"); says == published {
+		t.Errorf("CHANGELOG.md tells of 1.0.0: %t, and the README says that it is not published: %t", published, says)
+	}
+	if n := strings.Count(readme, "\n"); n > 220 {
+		t.Errorf("the README has %d lines, want at most 220", n)
+	}
+}
+
+// Each action is pinned by a commit, and says of which version it is.
+func TestActions_arePinned(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob(filepath.Join(root, ".github", "workflows", "*.yml"))
+	if err != nil || len(files) < 5 {
+		t.Fatalf("%d workflows: %v", len(files), err)
+	}
+	uses := regexp.MustCompile(`(?m)^\s*(?:- )?uses: (.*)$`)
+	pinned := regexp.MustCompile(`^\./|^[\w.-]+/[\w./-]+@[0-9a-f]{40} # v[0-9.]+$`)
+	versions := map[string]string{}
+	for _, file := range append(files, filepath.Join(root, "setup", "action.yml")) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range uses.FindAllStringSubmatch(string(text), -1) {
+			if !pinned.MatchString(m[1]) {
+				t.Errorf("%s uses %s, want a commit and its version", file, m[1])
+			}
+			name, commit, _ := strings.Cut(m[1], "@")
+			if other := versions[name]; other != "" && other != commit {
+				t.Errorf("%s is used at %s and at %s", name, other, commit)
+			}
+			versions[name] = commit
+		}
+	}
+}
+
+// The action's steps are the script that the tests run, and nothing but text reaches it.
+func TestSetupAction(t *testing.T) {
+	t.Parallel()
+	var action struct {
+		Inputs map[string]struct{ Default string }
+		Runs   struct {
+			Using string
+			Steps []struct {
+				Shell, Run string
+				Env        map[string]string
+			}
+		}
+	}
+	if err := yaml.Unmarshal([]byte(readFile(t, "setup/action.yml")), &action); err != nil {
+		t.Fatal(err)
+	}
+	if len(action.Runs.Steps) != 1 || action.Runs.Using != "composite" {
+		t.Fatalf("the action is %+v, want one step", action.Runs)
+	}
+	step := action.Runs.Steps[0]
+	if !strings.Contains(step.Run, `"$ACTION/setup.sh"`) || strings.Contains(step.Run, "${{") {
+		t.Errorf("the step runs %q, want setup.sh and no expression", step.Run)
+	}
+	for input := range action.Inputs {
+		found := false
+		for _, value := range step.Env {
+			found = found || value == "${{ inputs."+input+" }}"
+		}
+		if !found {
+			t.Errorf("the input %s reaches no variable", input)
+		}
+	}
+	info, err := os.Stat(filepath.Join(root, "setup", "setup.sh"))
+	if err != nil || runtime.GOOS != "windows" && info.Mode()&0o111 == 0 {
+		t.Errorf("setup.sh: %v, %v, want a program", info, err)
+	}
+}
