@@ -95,7 +95,7 @@ func TestBuilds_haveTheFlagsOfMakeBuild(t *testing.T) {
 	recipe := regexp.MustCompile(`\\\n\s*`).ReplaceAllString(string(out), "")
 	recipe = strings.NewReplacer("'", "", "-s -w", "-s_-w").Replace(recipe)
 	var want []string
-	for _, word := range strings.Fields(recipe) {
+	for word := range strings.FieldsSeq(recipe) {
 		if word != "go" && word != "build" && word != "-o" && word != "bin/" && word != "./cmd/..." {
 			want = append(want, word)
 		}

@@ -20,7 +20,7 @@ import (
 func sh(t *testing.T, env []string, name string, args ...string) string {
 	t.Helper()
 	// Not the test's context: what was installed goes after the test has ended.
-	cmd := exec.CommandContext(context.Background(), name, args...) //nolint:usetesting // see above
+	cmd := exec.CommandContext(context.Background(), name, args...)
 	cmd.Env = append(os.Environ(), env...)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
