@@ -64,6 +64,7 @@ func newTool() *command.Tool {
 		}, a.identity.flags(), a.serviceFlags()),
 		// As many attempts as the time allows: Rekor's bad spells last several minutes,
 		// and ten attempts are over in two.
+		Manual: manual,
 		Common: command.Common{Timeout: 30 * time.Second, InitialDelay: time.Second, MaxDelay: time.Minute, MaxElapsed: 15 * time.Minute},
 		Run:    a.run,
 	}

@@ -39,6 +39,7 @@ func newTool() *command.Tool {
 			"some-command | tagcheck [flags] -",
 		Description: "Asks each registry once and changes nothing. A tag is absent only when the registry itself says so; " +
 			"no answer, no login or a page of a proxy make it unknown. Registries are asked with docker's logins.",
+		Manual: manual,
 		Common: command.Common{
 			Timeout:     30 * time.Second,
 			MaxAttempts: 5, InitialDelay: time.Second, MaxDelay: 10 * time.Second, MaxElapsed: 2 * time.Minute,
