@@ -48,26 +48,14 @@ func newTool() *command.Tool {
 			MaxAttempts: 5, InitialDelay: time.Second, MaxDelay: 30 * time.Second, MaxElapsed: 10 * time.Minute,
 		},
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "delete", Usage: "carry the plan out", Destination: &o.delete, DisableDefaultText: true},
+			command.Bool("delete", "carry the plan out", &o.delete),
 			command.Choice("on-blocked", "what a refusal of a registry leads to", &o.onBlocked, "warn", "fail"),
 			command.AnyRun(&o.anyRun),
-			&cli.BoolFlag{
-				Name:        "accept-revision-label",
-				Usage:       "where a push failed half-way, take the image's revision label for proof",
-				Destination: &o.acceptLabel, DisableDefaultText: true,
-			},
-			&cli.StringFlag{
-				Name:        "published-digest",
-				Usage:       "without a record: the tags in the arguments were absent before and are now `DIGEST`",
-				Destination: &o.publishedOnly,
-			},
-			&cli.BoolFlag{Name: "yes", Usage: "without a record: do not ask before --delete acts", Destination: &o.yes, DisableDefaultText: true},
-			&cli.BoolFlag{
-				Name:        "detach",
-				Usage:       "where a registry deletes only whole package versions, and one has other tags: move our tag off it, through an empty image that is public for seconds",
-				Destination: &o.detach, DisableDefaultText: true,
-			},
-			&cli.BoolFlag{Name: "prune", Usage: "where a registry keeps the untagged parts of a deleted image: delete them as well", Destination: &o.prune, DisableDefaultText: true},
+			command.Bool("accept-revision-label", "where a push failed half-way, take the image's revision label for proof", &o.acceptLabel),
+			&cli.StringFlag{Name: "published-digest", Usage: "without a record: the tags in the arguments were absent before and are now `DIGEST`", Destination: &o.publishedOnly},
+			command.Bool("yes", "without a record: do not ask before --delete acts", &o.yes),
+			command.Bool("detach", "where a registry deletes only whole package versions, and one has other tags: move our tag off it, through an empty image that is public for seconds", &o.detach),
+			command.Bool("prune", "where a registry keeps the untagged parts of a deleted image: delete them as well", &o.prune),
 		},
 	}
 	tool.Run = func(ctx context.Context, env *command.Env, args []string) error {
@@ -83,15 +71,14 @@ func run(ctx context.Context, env *command.Env, common *command.Common, o *optio
 	}
 	budget, cancel := retry.WithBudget(ctx, common.MaxElapsed)
 	defer cancel()
-	policy := common.Policy()
-	policy.OnWait = func(w retry.Wait) {
-		env.Log.Info("waiting to try again", "for", w.Delay.Round(time.Millisecond), "after", w.Err)
-	}
-	cleaner, err := newCleaner(budget, env, common, o)
+	registries, err := host.Open(budget, registry.Options{Timeout: common.Timeout, Log: env.Log}, env.Getenv)
 	if err != nil {
 		return command.FileError(err, "nothing was changed; correct the setting and run it again")
 	}
-	cleaner.Policy, cleaner.Commit = policy, in.commit
+	cleaner := cleanup.Cleaner{Registry: registries, Policy: common.Policy(), Commit: in.commit, Detach: o.detach, Prune: o.prune}
+	cleaner.Policy.OnWait = func(w retry.Wait) {
+		env.Log.Info("waiting to try again", "for", w.Delay.Round(time.Millisecond), "after", w.Err)
+	}
 	steps := cleaner.Plan(budget, in.claims)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -113,14 +100,6 @@ func run(ctx context.Context, env *command.Env, common *command.Common, o *optio
 		return errors.Join(context.Cause(ctx), err)
 	}
 	return errors.Join(err, conclude(env, common, o, reports))
-}
-
-func newCleaner(ctx context.Context, env *command.Env, common *command.Common, o *options) (cleanup.Cleaner, error) {
-	registries, err := host.Open(ctx, registry.Options{Timeout: common.Timeout, Log: env.Log}, env.Getenv)
-	if err != nil {
-		return cleanup.Cleaner{}, err
-	}
-	return cleanup.Cleaner{Registry: registries, Detach: o.detach, Prune: o.prune}, nil
 }
 
 // logDone says what was changed.

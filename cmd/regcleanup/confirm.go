@@ -23,25 +23,19 @@ func confirm(ctx context.Context, env *command.Env, o *options, in *input, steps
 	if len(in.paths) > 0 || o.yes {
 		return nil
 	}
-	todo := 0
+	var question strings.Builder
 	for _, s := range steps {
 		if s.Action != cleanup.Keep && s.Refusal == nil {
-			todo++
+			fmt.Fprintf(&question, "regcleanup: %s %s, now %s: %s\n", s.Action, actions.Plain(s.Claim.Ref.String()), command.ShortDigest(s.Now), s.Reason)
 		}
 	}
-	if todo == 0 {
+	if question.Len() == 0 {
 		return nil
 	}
 	if !command.IsTerminal(env.In) {
 		return &command.UsageError{
 			Err:  errors.New("without a record --delete asks before it acts, and nobody can answer here: stdin is no terminal"),
 			Next: "nothing was changed; add --yes",
-		}
-	}
-	var question strings.Builder
-	for _, s := range steps {
-		if s.Action != cleanup.Keep && s.Refusal == nil {
-			fmt.Fprintf(&question, "regcleanup: %s %s, now %s: %s\n", s.Action, actions.Plain(s.Claim.Ref.String()), command.ShortDigest(s.Now), s.Reason)
 		}
 	}
 	if _, err := io.WriteString(env.Err, question.String()+"regcleanup: go on? [y/N] "); err != nil {

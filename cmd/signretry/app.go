@@ -7,12 +7,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/LerianStudio/pushguard/pkg/actions"
 	"github.com/LerianStudio/pushguard/pkg/command"
 	"github.com/LerianStudio/pushguard/pkg/registry"
 	"github.com/LerianStudio/pushguard/pkg/registry/host"
@@ -58,7 +60,7 @@ func newTool() *command.Tool {
 			command.Choice("on-failure", "what to do when an image could not be signed", &a.onFailure, onFailureFail, onFailureWarn),
 			command.Choice("format", "layout of the signature", &a.format, string(signing.FormatBundle), string(signing.FormatLegacy), formatBoth),
 			command.Strings("annotation", "sign `KEY=VALUE` with the image", &a.annotations),
-			&cli.BoolFlag{Name: "recursive", Usage: "sign the manifests that an index lists, too", Destination: &a.recursive, DisableDefaultText: true},
+			command.Bool("recursive", "sign the manifests that an index lists, too", &a.recursive),
 			command.AnyRun(&a.anyRun),
 			&cli.IntFlag{Name: "parallel", Usage: "sign `N` digests at once", Destination: &a.parallel, Value: a.parallel},
 		}, a.identity.flags(), a.serviceFlags()),
@@ -159,4 +161,40 @@ func parseAnnotations(words []string) (map[string]string, error) {
 		annotations[key] = value
 	}
 	return annotations, nil
+}
+
+// showWait says what is waited for, since when and until when: on a terminal in a
+// line that counts down, else in a line of the log.
+func showWait(ctx context.Context, env *command.Env, w signretry.Waiting) {
+	if env.Live == nil || env.Log.Enabled(ctx, slog.LevelDebug) {
+		attrs := []slog.Attr{
+			slog.String("stage", w.Stage), slog.String("for", w.Subject), slog.Int("attempt", w.Attempt),
+			slog.Duration("wait", w.Delay.Round(time.Millisecond)), slog.String("since", clock(w.Since)),
+		}
+		if !w.Deadline.IsZero() {
+			attrs = append(attrs, slog.String("until", clock(w.Deadline)))
+		}
+		env.Log.LogAttrs(ctx, slog.LevelInfo, "trying again", append(attrs, slog.String("reason", w.Err.Error()))...)
+		return
+	}
+	if env.Log.Enabled(ctx, slog.LevelInfo) {
+		env.Live.Show(func(now time.Time) string { return waitLine(w, now) })
+	}
+}
+
+func clock(t time.Time) string { return t.UTC().Format("15:04:05Z") }
+
+// waitLine fits on a line of 80 columns: what for, since when, until when, and then why.
+func waitLine(w signretry.Waiting, now time.Time) string {
+	left := max(w.Until.Sub(now), 0).Round(time.Second)
+	text := fmt.Sprintf("waiting for %s since %s, try %d in %s", w.Stage, w.Since.Local().Format(time.TimeOnly), w.Attempt+1, left)
+	if !w.Deadline.IsZero() {
+		text += ", until " + w.Deadline.Local().Format(time.TimeOnly)
+	}
+	const columns = 79
+	line := []rune(actions.Plain(text + ": " + w.Err.Error()))
+	if len(line) > columns {
+		line = append(line[:columns-1], '…')
+	}
+	return string(line)
 }

@@ -99,11 +99,7 @@ func failuresError(failures []signretry.Result, images int, later string) *unsig
 
 // hint is what to do next about err, "" when it does not say.
 func hint(err error) string {
-	type hinter interface {
-		error
-		Hint() string
-	}
-	if h, ok := errors.AsType[hinter](err); ok {
+	if h, ok := errors.AsType[command.Hinter](err); ok {
 		return h.Hint()
 	}
 	return ""

@@ -120,7 +120,7 @@ func (c Change) Do(ctx context.Context, policy retry.Policy, r Registry) (outcom
 	lost := false     // its answer may have been lost
 	outcome, err = retry.Do(ctx, policy, func(ctx context.Context) (Outcome, error) {
 		if accepted {
-			return c.await(ctx, r, &now)
+			return c.await(ctx, r, &now, settle)
 		}
 		if now, err = Look(ctx, r, c.Ref); err != nil {
 			return 0, err
@@ -143,7 +143,7 @@ func (c Change) Do(ctx context.Context, policy retry.Policy, r Registry) (outcom
 		switch {
 		case err == nil:
 			accepted = true
-			return c.await(ctx, r, &now)
+			return c.await(ctx, r, &now, settle)
 		case !IsNotFound(err):
 			lost = retry.Transient(err)
 			return 0, err
@@ -153,7 +153,7 @@ func (c Change) Do(ctx context.Context, policy retry.Policy, r Registry) (outcom
 		if lost { // an earlier act may have made the change, and the look may be old
 			wait = settle
 		}
-		outcome, stays := c.awaitFor(ctx, r, &now, wait)
+		outcome, stays := c.await(ctx, r, &now, wait)
 		if _, same := errors.AsType[*UnchangedError](stays); same {
 			return 0, &StillThereError{err}
 		}
@@ -165,12 +165,8 @@ func (c Change) Do(ctx context.Context, policy retry.Policy, r Registry) (outcom
 	return outcome, now, err
 }
 
-func (c Change) await(ctx context.Context, r Registry, now *string) (Outcome, error) {
-	return c.awaitFor(ctx, r, now, settle)
-}
-
-// awaitFor looks until Ref no longer names From, for at most limit.
-func (c Change) awaitFor(ctx context.Context, r Registry, now *string, limit time.Duration) (Outcome, error) {
+// await looks until Ref no longer names From, for at most limit.
+func (c Change) await(ctx context.Context, r Registry, now *string, limit time.Duration) (Outcome, error) {
 	begin, pause := time.Now(), 250*time.Millisecond
 	for {
 		var err error

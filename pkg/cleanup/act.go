@@ -13,7 +13,6 @@ import (
 
 	"github.com/LerianStudio/pushguard/pkg/change"
 	"github.com/LerianStudio/pushguard/pkg/registry"
-	"github.com/LerianStudio/pushguard/pkg/retry"
 )
 
 // grace is how long the act at hand may take after the run was interrupted. A tag
@@ -161,18 +160,21 @@ func finishing(ctx context.Context) (context.Context, context.CancelFunc) {
 // restore puts the manifest from before under the tag again.
 func (r *run) restore(ctx context.Context, s Step) Report {
 	ref, before := s.Claim.Ref, s.Claim.Before.Digest
-	old, err := retry.Do(ctx, r.Policy, func(ctx context.Context) (registry.Manifest, error) {
-		return r.Registry.Manifest(ctx, ref.WithDigest(before))
-	})
+	old, err := r.manifest(ctx, ref.WithDigest(before))
 	if change.IsNotFound(err) {
 		return blocked(s, "the image from before, "+before+", is gone; nothing was touched", "push it again under the tag, if somebody has it: docker push "+ref.String())
 	}
 	if err != nil {
 		return r.refused(s, err)
 	}
-	return r.report(s)(change.Change{Ref: ref, From: s.Now, To: before, Act: func(ctx context.Context) error {
-		return r.Registry.PutManifest(ctx, ref, old.MediaType, old.Raw)
-	}}.Do(ctx, r.Policy, r.Registry))
+	return r.report(s)(r.put(ctx, ref, s.Now, old))
+}
+
+// put moves a tag from the digest that it names to a manifest.
+func (r *run) put(ctx context.Context, tag registry.Reference, from string, to registry.Manifest) (change.Outcome, string, error) {
+	return change.Change{Ref: tag, From: from, To: to.Digest, Act: func(ctx context.Context) error {
+		return r.Registry.PutManifest(ctx, tag, to.MediaType, to.Raw)
+	}}.Do(ctx, r.Policy, r.Registry)
 }
 
 // report says how the change of a step ended.
@@ -182,10 +184,7 @@ func (r *run) report(s Step) func(change.Outcome, string, error) Report {
 		case err != nil:
 			return r.refused(s, err)
 		case outcome == change.Moved:
-			if now == "" {
-				now = "no image"
-			}
-			return Report{Step: s, Outcome: Kept, Detail: "since the plan was made the tag was moved to " + now}
+			return Report{Step: s, Outcome: Kept, Detail: "since the plan was made the tag was moved to " + cmp.Or(now, "no image")}
 		case outcome == change.Found && s.Action == Restore:
 			return Report{Step: s, Outcome: Gone, Detail: "it was restored meanwhile"}
 		case outcome == change.Found:

@@ -6,7 +6,6 @@ package cleanup
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,7 +15,6 @@ import (
 	"github.com/LerianStudio/pushguard/pkg/change"
 	"github.com/LerianStudio/pushguard/pkg/registry"
 	"github.com/LerianStudio/pushguard/pkg/registry/host"
-	"github.com/LerianStudio/pushguard/pkg/retry"
 )
 
 // detachKey is the annotation of a throw-away manifest: "DIGEST TAG NONCE", the image
@@ -30,26 +28,22 @@ const putBack = 20 * time.Second
 // deletes that version, and sees that the others have their image still.
 func (r *run) detach(ctx context.Context, s Step, others []string) Report {
 	ref := s.Claim.Ref
-	old, err := retry.Do(ctx, r.Policy, func(ctx context.Context) (registry.Manifest, error) {
-		return r.Registry.Manifest(ctx, ref.WithDigest(s.Now))
-	})
+	old, err := r.manifest(ctx, ref.WithDigest(s.Now))
 	if err != nil {
 		return r.refused(s, err)
 	}
-	raw, thrown, err := throwAway(old, ref.Tag)
+	thrown, err := throwAway(old, ref.Tag)
 	if err != nil {
 		return r.refused(s, err)
 	}
-	outcome, now, err := change.Change{Ref: ref, From: s.Now, To: thrown, Act: func(ctx context.Context) error {
-		return r.Registry.PutManifest(ctx, ref, old.MediaType, raw)
-	}}.Do(ctx, r.Policy, r.Registry)
+	outcome, now, err := r.put(ctx, ref, s.Now, thrown)
 	if err != nil { // the answer may be lost and the manifest there
-		return r.giveBack(ctx, s, thrown, r.refused(s, err))
+		return r.giveBack(ctx, s, thrown.Digest, r.refused(s, err))
 	}
 	if outcome != change.Made {
 		return r.report(s)(outcome, now, nil)
 	}
-	report := r.finishDetach(ctx, s, thrown, s.Now)
+	report := r.finishDetach(ctx, s, thrown.Digest, s.Now)
 	if report.Outcome != Done {
 		return report
 	}
@@ -64,10 +58,10 @@ func (r *run) detach(ctx context.Context, s Step, others []string) Report {
 }
 
 // throwAway makes an image manifest without layers, or an index without images.
-func throwAway(old registry.Manifest, tag string) (raw []byte, digest string, err error) {
+func throwAway(old registry.Manifest, tag string) (registry.Manifest, error) {
 	var m map[string]any
 	if err := json.Unmarshal(old.Raw, &m); err != nil {
-		return nil, "", fmt.Errorf("read manifest %s: %w", old.Digest, err)
+		return old, fmt.Errorf("read manifest %s: %w", old.Digest, err)
 	}
 	for _, name := range []string{"layers", "manifests"} {
 		if m[name] != nil {
@@ -77,11 +71,11 @@ func throwAway(old registry.Manifest, tag string) (raw []byte, digest string, er
 	delete(m, "subject")
 	m["mediaType"] = old.MediaType
 	m["annotations"] = map[string]string{detachKey: old.Digest + " " + tag + " " + rand.Text()}
-	raw, err = json.Marshal(m)
+	raw, err := json.Marshal(m)
 	if err != nil {
-		return nil, "", fmt.Errorf("write a throw-away manifest: %w", err)
+		return old, fmt.Errorf("write a throw-away manifest: %w", err)
 	}
-	return raw, fmt.Sprintf("sha256:%x", sha256.Sum256(raw)), nil
+	return manifestOf(old.MediaType, raw), nil
 }
 
 // behind is the image that a tag stands for: what it has, or what it had before
@@ -90,9 +84,7 @@ func (c Cleaner) behind(ctx context.Context, s Step) (string, error) {
 	if _, ok := c.Registry.Of(s.Claim.Ref).(host.VersionDeleter); !ok || s.Now == "" || s.Now == s.Claim.Published || s.Now == s.Claim.Before.Digest {
 		return s.Now, nil
 	}
-	m, err := retry.Do(ctx, c.Policy, func(ctx context.Context) (registry.Manifest, error) {
-		return c.Registry.Manifest(ctx, s.Claim.Ref.WithDigest(s.Now))
-	})
+	m, err := c.manifest(ctx, s.Claim.Ref.WithDigest(s.Now))
 	if change.IsNotFound(err) {
 		return s.Now, nil // moved meanwhile; it is looked at again before anything is done
 	}

@@ -188,9 +188,7 @@ func (r *run) removeAttachedTag(ctx context.Context, image registry.Reference, t
 // and removes the tag with its last entry. The list goes first where a registry does
 // not delete what an index has; an entry that is not this image's stays in it.
 func (r *run) shrinkFallback(ctx context.Context, image registry.Reference, tag string, removed *int) error {
-	m, err := retry.Do(ctx, r.Policy, func(ctx context.Context) (registry.Manifest, error) {
-		return r.Registry.Manifest(ctx, image.WithTag(tag))
-	})
+	m, err := r.manifest(ctx, image.WithTag(tag))
 	if change.IsNotFound(err) {
 		return nil
 	}
@@ -252,18 +250,14 @@ func (r *run) rewrite(ctx context.Context, ref registry.Reference, old registry.
 	if err != nil {
 		return fmt.Errorf("write the list of referrers %s: %w", ref, err)
 	}
-	_, _, err = change.Change{Ref: ref, From: old.Digest, To: registry.DigestOf(raw), Act: func(ctx context.Context) error {
-		return r.Registry.PutManifest(ctx, ref, old.MediaType, raw)
-	}}.Do(ctx, r.Policy, r.Registry)
+	_, _, err = r.put(ctx, ref, old.Digest, manifestOf(old.MediaType, raw))
 	return err
 }
 
 // belongs reports whether the manifest digest has image for its subject, or is gone.
 // listed says that the image's own fallback list has it.
 func (r *run) belongs(ctx context.Context, image registry.Reference, digest string, listed bool) (bool, error) {
-	m, err := retry.Do(ctx, r.Policy, func(ctx context.Context) (registry.Manifest, error) {
-		return r.Registry.Manifest(ctx, image.WithDigest(digest))
-	})
+	m, err := r.manifest(ctx, image.WithDigest(digest))
 	if change.IsNotFound(err) {
 		return true, nil
 	}

@@ -218,8 +218,8 @@ type hintedError struct {
 func (e *hintedError) Unwrap() error { return e.error }
 func (e *hintedError) Hint() string  { return e.hint }
 
-// hinter is an error that knows what to do next.
-type hinter interface {
+// Hinter is an error that knows what to do next.
+type Hinter interface {
 	error
 	Hint() string
 }
@@ -232,7 +232,7 @@ func hints(err error) []string {
 		if err == nil {
 			return
 		}
-		if h, ok := err.(hinter); ok && h.Hint() != "" && !slices.Contains(found, h.Hint()) { //nolint:errorlint // the tree is walked by hand
+		if h, ok := err.(Hinter); ok && h.Hint() != "" && !slices.Contains(found, h.Hint()) { //nolint:errorlint // the tree is walked by hand
 			found = append(found, h.Hint())
 		}
 		if many, ok := err.(interface{ Unwrap() []error }); ok {

@@ -90,6 +90,11 @@ func (c *Common) level(getenv func(string) string) slog.Level {
 	return slog.LevelInfo
 }
 
+// Bool is a flag that is off by default.
+func Bool(name, usage string, dst *bool) cli.Flag {
+	return &cli.BoolFlag{Name: name, Usage: usage, Destination: dst, DisableDefaultText: true}
+}
+
 // Duration is a flag that takes "90s", "5m" and plain seconds ("90").
 // The value at dst is the default.
 func Duration(name, usage string, dst *time.Duration, category string) cli.Flag {

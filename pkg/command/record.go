@@ -14,7 +14,7 @@ import (
 
 // AnyRun is the flag that lets a command take the record of another run.
 func AnyRun(dst *bool) cli.Flag {
-	return &cli.BoolFlag{Name: "any-run", Usage: "accept the record of another run than this one", Destination: dst, DisableDefaultText: true}
+	return Bool("any-run", "accept the record of another run than this one", dst)
 }
 
 // OpenRecord opens the record in path for the run that the process belongs to. A record

@@ -145,7 +145,7 @@ func (e *Error) Hint() string {
 		return fmt.Sprintf("the image exists; ask the owner of the project at %s to lift the rule, or meet it", host)
 	case KindForbidden:
 		return fmt.Sprintf("a rule at %s forbids it, and another login does not help: ask its administrator", host)
-	case KindUnknown, KindNotFound, KindImmutable, KindUnsupported, KindReferenced, KindInvalid:
+	default:
+		return ""
 	}
-	return ""
 }

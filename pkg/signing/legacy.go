@@ -20,12 +20,12 @@ import (
 	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 	"github.com/sigstore/sigstore-go/pkg/verify"
+	"github.com/sigstore/sigstore/pkg/signature/payload"
 )
 
 // The layout of cosign 2 (sigstore/cosign, specs/SIGNATURE_SPEC.md).
 const (
 	legacyMediaType = "application/vnd.dev.cosign.simplesigning.v1+json"
-	legacyType      = "cosign container image signature"
 	configMediaType = "application/vnd.oci.image.config.v1+json"
 
 	keySignature   = "dev.cosignproject.cosign/signature"
@@ -44,29 +44,15 @@ type Legacy struct {
 	Verified
 }
 
-// simpleSigning is the payload (containers/image, "atomic container signature").
-type simpleSigning struct {
-	Critical struct {
-		Identity struct {
-			DockerReference string `json:"docker-reference"`
-		} `json:"identity"`
-		Image struct {
-			DockerManifestDigest string `json:"docker-manifest-digest"`
-		} `json:"image"`
-		Type string `json:"type"`
-	} `json:"critical"`
-	Optional map[string]any `json:"optional"`
-}
-
 // LegacyPayload is what a legacy signature of the claim signs, and stores beside itself.
 func (c Claim) LegacyPayload() ([]byte, error) {
 	if c.Repository == "" {
 		return nil, errors.New("a legacy signature needs the image's repository")
 	}
-	var p simpleSigning
+	var p payload.SimpleContainerImage
 	p.Critical.Identity.DockerReference = c.Repository
 	p.Critical.Image.DockerManifestDigest = c.Digest
-	p.Critical.Type = legacyType
+	p.Critical.Type = payload.CosignSignatureType
 	for k, v := range c.Annotations {
 		if p.Optional == nil {
 			p.Optional = map[string]any{}
@@ -128,12 +114,12 @@ func (c *Client) FinishLegacy(d *Draft, trust *Trust) (*Legacy, error) {
 // VerifyLegacy checks that a layer is a signature of id on the claim's digest, made
 // for the claim's repository. Its log entry is checked by the log's promise.
 func (c *Client) VerifyLegacy(l *Legacy, trust *Trust, claim Claim, id Identity) (Verified, error) {
-	var p simpleSigning
+	var p payload.SimpleContainerImage
 	if err := json.Unmarshal(l.Payload, &p); err != nil {
 		return Verified{}, invalid("the payload is not JSON")
 	}
 	switch {
-	case p.Critical.Type != legacyType:
+	case p.Critical.Type != payload.CosignSignatureType:
 		return Verified{}, invalid("the payload is not that of an image's signature")
 	case p.Critical.Image.DockerManifestDigest != claim.Digest:
 		return Verified{}, invalid("it is the signature of another image")

@@ -4,6 +4,7 @@
 package signing
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -100,9 +101,7 @@ func (c *Client) Load(ctx context.Context, src Source) (Services, *Trust, error)
 
 // applyURLs lets single URLs take the place of the signing config's, and checks the whole.
 func applyURLs(s Services, src Source, trust *Trust) (Services, *Trust, error) {
-	if src.FulcioURL != "" {
-		s.Fulcio = src.FulcioURL
-	}
+	s.Fulcio = cmp.Or(src.FulcioURL, s.Fulcio)
 	if src.TimestampURL != "" {
 		s.Timestamps = []string{src.TimestampURL}
 	}

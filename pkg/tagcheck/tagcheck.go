@@ -193,10 +193,9 @@ func reason(k registry.Kind) string {
 		return k.String()
 	case registry.KindForbidden:
 		return registry.KindAuth.String()
-	case registry.KindUnknown, registry.KindNotFound, registry.KindNotARegistry, registry.KindImmutable,
-		registry.KindUnsupported, registry.KindReferenced, registry.KindInvalid, registry.KindUnreadable:
+	default:
+		return registry.KindNotARegistry.String()
 	}
-	return registry.KindNotARegistry.String()
 }
 
 // matches reports whether tag matches one of the patterns. [ValidPattern] has
