@@ -19,7 +19,7 @@ var manual = command.Manual{
 	},
 	Environment: []command.Entry{
 		{Term: "DOCKER_CONFIG, DOCKER_AUTH_CONFIG", Text: "The logins of the registries, as docker reads them. They need the right to delete."},
-		{Term: "GITHUB_TOKEN, GH_TOKEN, GITHUB_API_URL", Text: "The token and the address of GitHub's API, which deletes versions of packages on ghcr.io where docker has no login for ghcr.io."},
+		{Term: "GITHUB_TOKEN, GH_TOKEN, GITHUB_API_URL", Text: "The token and the address of GitHub's API, which deletes versions of packages in its container registry, where docker has no login for that."},
 		{Term: "HTTPS_PROXY, NO_PROXY", Text: "The proxy, and the hosts that are reached without it."},
 	},
 	Files: []command.Entry{
@@ -29,6 +29,6 @@ var manual = command.Manual{
 		{Term: "Show what would be undone", Text: "regcleanup --record=run.json"},
 		{Term: "Undo it", Text: "regcleanup --delete --record=run.json"},
 		{Term: "Undo a release of several jobs", Text: "regcleanup --delete --record='runs/*.json'"},
-		{Term: "Undo a push without a record", Text: "regcleanup --delete --published-digest=sha256:DIGEST ghcr.io/org/app:1.2.3"},
+		{Term: "Undo a push without a record", Text: "regcleanup --delete --published-digest=sha256:DIGEST registry.example.com/org/app:1.2.3"},
 	},
 }

@@ -28,8 +28,8 @@ var manual = command.Manual{
 		{Term: "~/.docker/config.json", Text: "The logins that \"docker login\" keeps, and the names of credential helpers."},
 	},
 	Examples: []command.Entry{
-		{Term: "Sign what a build has pushed", Text: "docker buildx build --push --metadata-file=metadata.json -t ghcr.io/org/app:1.2.3 .\nsignretry --metadata=metadata.json"},
-		{Term: "Sign one image", Text: "signretry ghcr.io/org/app@sha256:DIGEST"},
+		{Term: "Sign what a build has pushed", Text: "docker buildx build --push --metadata-file=metadata.json -t registry.example.com/org/app:1.2.3 .\nsignretry --metadata=metadata.json"},
+		{Term: "Sign one image", Text: "signretry registry.example.com/org/app@sha256:DIGEST"},
 		{Term: "Sign for readers of both layouts, and go on when it fails", Text: "signretry --format=both --on-failure=warn --metadata=metadata.json"},
 		{Term: "Sign later what an earlier run could not sign", Text: "signretry --record=run.json"},
 	},
