@@ -4,12 +4,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/LerianStudio/pushguard/pkg/actions"
 	"github.com/LerianStudio/pushguard/pkg/command"
@@ -122,4 +125,171 @@ func (e *unsignedError) Error() string {
 
 func (e *unsignedError) Unwrap() []error {
 	return append(slices.Clone(e.reasons), command.Hinted(errors.New("not signed"), e.later))
+}
+
+// answerSchema names the layout of --json. Fields may be added to it.
+const answerSchema = "pushguard.signretry/v1"
+
+type answer struct {
+	Schema   string            `json:"schema"`
+	Signed   bool              `json:"signed"` // all of them
+	Identity *signing.Identity `json:"identity"`
+	Images   []answerImage     `json:"images"`
+	Later    string            `json:"later,omitempty"` // the command that signs what is not signed
+	Attempts []answerAttempt   `json:"attempts"`
+}
+
+type answerImage struct {
+	Ref        string                `json:"ref"`
+	Digest     string                `json:"digest"`
+	Status     signretry.Status      `json:"status"`
+	Signatures []signretry.Signature `json:"signatures"`
+	Log        *signretry.LogEntry   `json:"log"` // of the first signature that is in one
+	Error      *answerError          `json:"error"`
+}
+
+type answerError struct {
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"` // what to do next
+	Passing bool   `json:"passing"`        // running it again can succeed
+}
+
+type answerAttempt struct {
+	Stage  string    `json:"stage"`
+	For    string    `json:"for"`
+	Number int       `json:"number"`
+	Start  time.Time `json:"start"`
+	TookMS int64     `json:"took_ms"`
+	WaitMS int64     `json:"wait_ms"`
+	Error  string    `json:"error,omitempty"`
+}
+
+func newAnswer(r signretry.Report, later string) answer {
+	a := answer{Schema: answerSchema, Signed: later == "", Later: later, Images: []answerImage{}, Attempts: []answerAttempt{}}
+	if r.Identity.Subject != "" {
+		a.Identity = &r.Identity
+	}
+	for _, res := range r.Results {
+		ref := res.Ref
+		ref.Digest = ""
+		img := answerImage{
+			Ref: ref.String(), Digest: res.Ref.Digest, Status: res.Status, Log: res.Log(),
+			Signatures: append([]signretry.Signature{}, res.Signatures...),
+		}
+		if res.Err != nil {
+			img.Error = &answerError{Message: res.Err.Error(), Hint: hint(res.Err), Passing: res.Passing()}
+		}
+		a.Images = append(a.Images, img)
+	}
+	for _, t := range r.Attempts {
+		attempt := answerAttempt{
+			Stage: t.Stage, For: t.Subject, Number: t.Number, Start: t.Start.UTC(),
+			TookMS: t.Took.Milliseconds(), WaitMS: t.Wait.Milliseconds(),
+		}
+		if t.Err != nil {
+			attempt.Error = t.Err.Error()
+		}
+		a.Attempts = append(a.Attempts, attempt)
+	}
+	return a
+}
+
+// table is the answer for people and scripts, and the step summary.
+func table(r signretry.Report) [][]string {
+	rows := [][]string{{"IMAGE", "STATUS", "LOG INDEX"}}
+	for _, res := range r.Results {
+		var indexes []string
+		for _, s := range res.Signatures {
+			if s.Log != nil {
+				indexes = append(indexes, strconv.FormatInt(s.Log.Index, 10))
+			}
+		}
+		index := cmp.Or(strings.Join(indexes, ", "), "-")
+		status := string(res.Status)
+		if res.Status == signretry.Already {
+			status = "already signed"
+		}
+		rows = append(rows, []string{res.Ref.String(), status, index})
+	}
+	return rows
+}
+
+// outputs are the step's. log_index is that of the first image that has one.
+func outputs(r signretry.Report, recordPath string) []actions.Output {
+	var signed, unsigned []string
+	index := ""
+	for _, res := range r.Results {
+		if res.Status == signretry.Failed {
+			unsigned = append(unsigned, res.Ref.String())
+			continue
+		}
+		signed = append(signed, res.Ref.String())
+		if l := res.Log(); l != nil && index == "" {
+			index = strconv.FormatInt(l.Index, 10)
+		}
+	}
+	return []actions.Output{
+		{Name: "signed", Value: strconv.FormatBool(len(unsigned) == 0)},
+		{Name: "signed_refs", Value: strings.Join(signed, "\n")},
+		{Name: "unsigned_refs", Value: strings.Join(unsigned, "\n")},
+		{Name: "log_index", Value: index},
+		{Name: "record", Value: recordPath},
+	}
+}
+
+// commandLine is the command that signs what is not signed yet, as a person types it.
+func (a *app) commandLine(failures []signretry.Result) string {
+	words := []string{"signretry"}
+	for _, f := range []struct{ name, value string }{
+		{"trusted-root", a.services.TrustedRoot},
+		{"signing-config", a.services.SigningConfig},
+		{"tuf-url", a.services.TUFURL},
+		{"tuf-root", a.services.TUFRoot},
+		{"fulcio-url", a.services.FulcioURL},
+		{"rekor-url", a.services.RekorURL},
+		{"timestamp-url", a.services.TimestampURL},
+		{"identity-token-file", a.identity.tokenFile},
+		{"oidc-issuer", a.identity.issuer},
+		{"oidc-client-id", a.identity.clientID},
+		{"record", a.tool.Common.Record},
+	} {
+		if f.value != "" {
+			words = append(words, quote("--"+f.name+"="+f.value))
+		}
+	}
+	if a.tool.Common.Record != "" {
+		words = append(words, "--any-run") // where it is typed is no part of this run
+	}
+	if a.identity.login != loginAuto {
+		words = append(words, "--login="+a.identity.login)
+	}
+	for _, annotation := range a.annotations {
+		words = append(words, quote("--annotation="+annotation))
+	}
+	if a.format != string(signing.FormatBundle) {
+		words = append(words, "--format="+a.format)
+	}
+	if a.recursive {
+		words = append(words, "--recursive")
+	}
+	if a.rekorVersion != 0 {
+		words = append(words, fmt.Sprintf("--rekor-version=%d", a.rekorVersion))
+	}
+	for _, f := range failures {
+		if word := quote(f.Ref.String()); !slices.Contains(words, word) {
+			words = append(words, word)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// quote quotes for a POSIX shell where that is needed.
+func quote(word string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:=@,+%", r)
+	}
+	if strings.ContainsFunc(word, func(r rune) bool { return !plain(r) }) {
+		return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	}
+	return word
 }

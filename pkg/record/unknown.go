@@ -16,23 +16,20 @@ import (
 // newer version's work must survive an older one's.
 type fields map[string]json.RawMessage
 
-// decode fills known from data and returns the members that it has no field for.
-func decode(data []byte, known any) (fields, error) {
+// decode fills known from data, and unknown with the members that known has no field for.
+func decode(data []byte, known any, unknown *fields) error {
+	*unknown = nil
 	if err := json.Unmarshal(data, known); err != nil {
-		return nil, err
+		return err
 	}
-	var all fields
-	if err := json.Unmarshal(data, &all); err != nil {
-		return nil, err
+	if err := json.Unmarshal(data, unknown); err != nil {
+		return err
 	}
 	for field := range reflect.TypeOf(known).Elem().Fields() {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		delete(all, name)
+		delete(*unknown, name)
 	}
-	if len(all) == 0 {
-		return nil, nil //nolint:nilnil // no unknown members
-	}
-	return all, nil
+	return nil
 }
 
 // encode writes known with the unknown members behind it, in the order of their names.
@@ -72,54 +69,27 @@ type (
 	plainCleanup   Cleanup
 )
 
-func (r *Record) UnmarshalJSON(data []byte) (err error) {
-	r.unknown, err = decode(data, (*plainRecord)(r))
-	return err
+func (r *Record) UnmarshalJSON(data []byte) error { return decode(data, (*plainRecord)(r), &r.unknown) }
+func (r *Run) UnmarshalJSON(data []byte) error    { return decode(data, (*plainRun)(r), &r.unknown) }
+func (t *Tag) UnmarshalJSON(data []byte) error    { return decode(data, (*plainTag)(t), &t.unknown) }
+func (s *State) UnmarshalJSON(data []byte) error  { return decode(data, (*plainState)(s), &s.unknown) }
+func (i *Immutable) UnmarshalJSON(data []byte) error {
+	return decode(data, (*plainImmutable)(i), &i.unknown)
 }
-
-func (r *Run) UnmarshalJSON(data []byte) (err error) {
-	r.unknown, err = decode(data, (*plainRun)(r))
-	return err
+func (p *Published) UnmarshalJSON(data []byte) error {
+	return decode(data, (*plainPublished)(p), &p.unknown)
 }
-
-func (t *Tag) UnmarshalJSON(data []byte) (err error) {
-	t.unknown, err = decode(data, (*plainTag)(t))
-	return err
+func (s *Signature) UnmarshalJSON(data []byte) error {
+	return decode(data, (*plainSignature)(s), &s.unknown)
 }
-
-func (s *State) UnmarshalJSON(data []byte) (err error) {
-	s.unknown, err = decode(data, (*plainState)(s))
-	return err
+func (u *Unsigned) UnmarshalJSON(data []byte) error {
+	return decode(data, (*plainUnsigned)(u), &u.unknown)
 }
-
-func (i *Immutable) UnmarshalJSON(data []byte) (err error) {
-	i.unknown, err = decode(data, (*plainImmutable)(i))
-	return err
+func (l *LogEntry) UnmarshalJSON(data []byte) error {
+	return decode(data, (*plainLogEntry)(l), &l.unknown)
 }
-
-func (p *Published) UnmarshalJSON(data []byte) (err error) {
-	p.unknown, err = decode(data, (*plainPublished)(p))
-	return err
-}
-
-func (s *Signature) UnmarshalJSON(data []byte) (err error) {
-	s.unknown, err = decode(data, (*plainSignature)(s))
-	return err
-}
-
-func (u *Unsigned) UnmarshalJSON(data []byte) (err error) {
-	u.unknown, err = decode(data, (*plainUnsigned)(u))
-	return err
-}
-
-func (l *LogEntry) UnmarshalJSON(data []byte) (err error) {
-	l.unknown, err = decode(data, (*plainLogEntry)(l))
-	return err
-}
-
-func (c *Cleanup) UnmarshalJSON(data []byte) (err error) {
-	c.unknown, err = decode(data, (*plainCleanup)(c))
-	return err
+func (c *Cleanup) UnmarshalJSON(data []byte) error {
+	return decode(data, (*plainCleanup)(c), &c.unknown)
 }
 
 func (r Record) MarshalJSON() ([]byte, error)    { return encode(plainRecord(r), r.unknown) }

@@ -59,14 +59,14 @@ const (
 
 // LogEntry is a place in a transparency log.
 type LogEntry struct {
-	URL   string // base URL as the trust root names it; may be empty
-	Index int64  // as users search it
+	URL   string `json:"url"`   // base URL as the trust root names it; may be empty
+	Index int64  `json:"index"` // as users search it
 }
 
 // Signature is one that the image has now.
 type Signature struct {
-	Format signing.Format
-	Log    *LogEntry // nil when it is in no log
+	Format signing.Format `json:"format"`
+	Log    *LogEntry      `json:"log"` // nil when it is in no log
 }
 
 // Result is the outcome for one image.
