@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -53,10 +54,7 @@ func answer(env *command.Env, common *command.Common, in *input, reports []clean
 		if one.Detail != "" && one.Detail != one.Reason {
 			reason += "; " + one.Detail
 		}
-		now := command.ShortDigest(one.Now)
-		if now == "" {
-			now = "-"
-		}
+		now := cmp.Or(command.ShortDigest(one.Now), "-")
 		table = append(table, []string{short(one.Ref), now, one.Proof, one.Action, one.Outcome, reason})
 	}
 	title := "Clean-up plan"

@@ -20,7 +20,6 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/LerianStudio/pushguard/pkg/command/commandtest"
-	"github.com/LerianStudio/pushguard/pkg/registry/registrytest"
 	"github.com/LerianStudio/pushguard/pkg/signing/signingtest"
 )
 
@@ -55,7 +54,7 @@ func TestScripts(t *testing.T) {
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"metadata": metadata, "sigstore": sigstore, "count": count, "pushdigest": pushDigest, "named": named, "absent": absent, "identity": beWorkflow, "token": token,
+			"metadata": metadata, "sigstore": sigstore, "count": count, "named": named, "absent": absent, "identity": beWorkflow, "token": token,
 		},
 		Replace: func(ts *testscript.TestScript, output string) string {
 			output = strings.ReplaceAll(output, sigstoreOf(ts).URL, "https://sigstore.example")
@@ -102,15 +101,6 @@ func sigstoreOf(ts *testscript.TestScript) *signingtest.Sigstore {
 func metadata(ts *testscript.TestScript, _ bool, args []string) {
 	text := fmt.Sprintf(`{"buildx.build.ref":"b/b/x","containerimage.digest":%q,"image.name":%q}`, ts.Getenv("DIGEST"), args[1])
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
-}
-
-// pushDigest REGISTRY/REPOSITORY CONTENT writes an image by its digest, under no tag,
-// and puts the digest into $DIGEST.
-func pushDigest(ts *testscript.TestScript, _ bool, args []string) {
-	host, repository, _ := strings.Cut(args[0], "/")
-	digest, err := registrytest.Push(context.Background(), host, repository, "", args[1])
-	ts.Check(err)
-	ts.Setenv("DIGEST", digest)
 }
 
 // named REGISTRY/REPOSITORY:TAG wants the tag to name $DIGEST; absent wants it to name

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -56,7 +57,7 @@ func report(env *command.Env, common *command.Common, r tagcheck.Result) error {
 			one.Detail = t.Err.Error()
 		}
 		a.Tags = append(a.Tags, one)
-		table = append(table, []string{one.Ref, one.State, dash(command.ShortDigest(t.Digest)), one.Immutable, tagNote(one)})
+		table = append(table, []string{one.Ref, one.State, cmp.Or(command.ShortDigest(t.Digest), "-"), one.Immutable, tagNote(one)})
 	}
 	outputs := []actions.Output{
 		{Name: "verdict", Value: a.Verdict},
@@ -103,13 +104,6 @@ func names(refs []registry.Reference) []string {
 }
 
 func joined(refs []registry.Reference) string { return strings.Join(names(refs), ", ") }
-
-func dash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
-}
 
 func yes(b bool) string {
 	if b {

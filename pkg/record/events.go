@@ -96,6 +96,14 @@ func (r *Record) Before(ref string) State {
 	return State{}
 }
 
+// IsOwn reports whether this run published an image under a tag that was not there
+// before the run, or moved the tag to it.
+func (r *Record) IsOwn(ref, digest string) bool {
+	t := r.Tag(ref)
+	return t != nil && digest != "" && t.Published != nil && t.Published.Digest == digest &&
+		t.Before != nil && t.Before.State != Unknown && t.Before.Digest != digest
+}
+
 // PushedTo returns the digest of the image that this run pushed last into a repository
 // by its digest, "" for none.
 func (r *Record) PushedTo(name string) string {

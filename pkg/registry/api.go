@@ -51,7 +51,7 @@ func (c *Client) API(ctx context.Context, q Call, result any) (header http.Heade
 	if u, parseErr := url.Parse(q.URL); parseErr == nil {
 		at = u.EscapedPath()
 	}
-	c.log.DebugContext(ctx, "request", "method", q.Method, "registry", q.service(), "path", at, "status", a.status)
+	c.options.Log.DebugContext(ctx, "request", "method", q.Method, "registry", q.service(), "path", at, "status", a.status)
 	e := &Error{Op: q.Op, Ref: q.Ref, Service: q.service(), Status: a.status, LoggedIn: c.HasLogin(q.Ref.Registry), Err: err}
 	switch {
 	case err != nil:
@@ -69,25 +69,8 @@ func (c *Client) API(ctx context.Context, q Call, result any) (header http.Heade
 	}
 	e.Wait = retry.After(a.header, a.at)
 	e.Message = apiMessage(a.body)
-	page := strings.HasPrefix(strings.TrimSpace(string(a.body)), "<")
-	switch {
-	case a.status == http.StatusForbidden && page:
-		e.Kind = KindNotARegistry
-	case a.status == http.StatusUnauthorized, a.status == http.StatusForbidden:
-		e.Kind = KindAuth
-	case a.status == http.StatusTooManyRequests:
-		e.Kind, e.Final = KindRateLimit, q.Login
-	case a.status == http.StatusRequestTimeout, a.status >= 500:
-		e.Kind = KindOutage
-	case !json.Valid(a.body):
-		e.Kind = KindNotARegistry
-	case a.status == http.StatusNotFound:
-		e.Kind = KindNotFound
-	case a.status == http.StatusMethodNotAllowed:
-		e.Kind = KindUnsupported
-	default:
-		e.Kind = KindInvalid
-	}
+	e.Kind = kind(a, RequestAPI, "")
+	e.Final = q.Login && e.Kind == KindRateLimit
 	c.read(ctx, e, RequestAPI, a, nil)
 	return a.header, e
 }
@@ -112,10 +95,10 @@ func (c *Client) send(ctx context.Context, q Call) (answer, error) {
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	req.Header.Set("User-Agent", c.agent)
+	req.Header.Set("User-Agent", c.options.UserAgent)
 	maps.Copy(req.Header, q.Header)
 	client := http.Client{
-		Transport: c.transport, Timeout: c.timeout,
+		Transport: c.options.Transport, Timeout: c.options.Timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	do := client.Do
@@ -152,17 +135,17 @@ func apiMessage(body []byte) string {
 		if strings.HasPrefix(strings.TrimSpace(string(body)), "<") {
 			return "an HTML page"
 		}
-		return short(string(body))
+		return wire.OneLine(string(body))
 	}
 	var detail string
 	_ = json.Unmarshal(words.Detail, &detail)
 	switch {
 	case words.Message != "" && detail != "" && detail != words.Message:
-		return short(fmt.Sprintf("%s: %s", words.Message, detail))
+		return wire.OneLine(fmt.Sprintf("%s: %s", words.Message, detail))
 	case detail != "":
-		return short(detail)
+		return wire.OneLine(detail)
 	}
-	return short(words.Message)
+	return wire.OneLine(words.Message)
 }
 
 // Ended is the error of an operation at service that ctx has ended before its request.

@@ -107,10 +107,10 @@ func (c *Client) failure(ctx context.Context, op string, ref Reference, t *trace
 
 // read lets the Reader say what an answer means.
 func (c *Client) read(ctx context.Context, e *Error, to Request, a answer, seen http.Header) {
-	if c.reader == nil {
+	if c.options.Reader == nil {
 		return
 	}
-	r := c.reader.Read(ctx, e.Ref, Answer{
+	r := c.options.Reader.Read(ctx, e.Ref, Answer{
 		To: to, Service: e.Service, Status: a.status, Header: a.header, Seen: seen, Code: e.Code, Message: e.Message,
 		Text: strings.ToLower(e.Code + " " + e.Message + " " + string(a.body)), LoggedIn: e.LoggedIn,
 	})
@@ -131,7 +131,7 @@ func requestOf(method string) Request {
 	return RequestWrite
 }
 
-// kind classifies an answer by the specification alone.
+// kind classifies an answer by the specification alone, or by what APIs have in common.
 func kind(a answer, to Request, code string) Kind {
 	page := code == "" && strings.HasPrefix(strings.TrimSpace(string(a.body)), "<")
 	switch {
@@ -151,10 +151,18 @@ func kind(a answer, to Request, code string) Kind {
 		return KindUnsupported
 	case to == RequestWrite && (a.status == http.StatusMethodNotAllowed || code == "UNSUPPORTED"):
 		return KindUnsupported
-	case to != RequestRead && a.status == http.StatusConflict:
+	case to != RequestRead && to != RequestAPI && a.status == http.StatusConflict:
 		return KindReferenced
 	case a.status == http.StatusRequestTimeout, a.status >= 500:
 		return KindOutage
+	case to == RequestAPI && !json.Valid(a.body):
+		return KindNotARegistry
+	case to == RequestAPI && a.status == http.StatusNotFound:
+		return KindNotFound
+	case to == RequestAPI && a.status == http.StatusMethodNotAllowed:
+		return KindUnsupported
+	case to == RequestAPI:
+		return KindInvalid
 	case a.status >= 400 && (code != "" || isErrorList(a.body)):
 		return KindInvalid
 	}
@@ -176,7 +184,7 @@ func network(ctx context.Context, err, outer error) (Kind, string) {
 		err = outer
 	}
 	if cause := context.Cause(ctx); cause != nil {
-		return KindOutage, short(cause.Error())
+		return KindOutage, wire.OneLine(cause.Error())
 	}
 	var (
 		authority x509.UnknownAuthorityError
@@ -186,16 +194,16 @@ func network(ctx context.Context, err, outer error) (Kind, string) {
 	text := err.Error()
 	switch {
 	case errors.Is(err, errTooLarge):
-		return KindNotARegistry, short(text)
+		return KindNotARegistry, wire.OneLine(text)
 	case errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &invalid):
-		return KindNotARegistry, short(text)
+		return KindNotARegistry, wire.OneLine(text)
 	case strings.Contains(text, "server gave HTTP response to HTTPS client"):
 		return KindNotARegistry, "it speaks plain HTTP, which pushguard only uses on this machine's own addresses"
 	case errors.Is(err, context.DeadlineExceeded), strings.Contains(text, "Client.Timeout"), strings.Contains(text, "request canceled"):
 		// The context is alive, so it was the client's own limit.
 		return KindOutage, "it took longer than --timeout"
 	}
-	return KindOutage, short(text)
+	return KindOutage, wire.OneLine(text)
 }
 
 // registryError reads the error code and the words of a body as the distribution
@@ -215,10 +223,10 @@ func registryError(a answer) (code, message string) {
 		if strings.HasPrefix(text, "<") {
 			return "", "an HTML page"
 		}
-		return "", short(text)
+		return "", wire.OneLine(text)
 	}
 	if len(body.Errors) == 0 {
-		return "", short(body.Message + body.Details)
+		return "", wire.OneLine(body.Message + body.Details)
 	}
 	e := body.Errors[0]
 	if !codePattern(e.Code) {
@@ -258,6 +266,3 @@ func join(a, b string) string {
 func codePattern(s string) bool {
 	return len(s) <= 64 && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") == ""
 }
-
-// short bounds text of others inside a message.
-func short(s string) string { return wire.OneLine(s) }

@@ -4,6 +4,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -31,14 +32,10 @@ const concurrency = 16
 // Client makes requests to any number of registries, with docker's logins and
 // credential helpers. It is safe for concurrent use. No method retries.
 type Client struct {
-	transport http.RoundTripper
-	timeout   time.Duration
+	options Options
 	// base ends token requests, which regclient makes without the caller's context.
 	base   context.Context //nolint:containedctx // see above
-	agent  string
-	log    *slog.Logger
 	logins []config.Host
-	reader Reader
 
 	mu    sync.Mutex
 	hosts map[string]*host // by registry: one that fails must not slow the others
@@ -60,29 +57,13 @@ func New(base context.Context, o Options) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read docker's logins (config.json): %w", err)
 	}
-	if o.Timeout == 0 {
-		o.Timeout = 30 * time.Second
-	}
-	if o.UserAgent == "" {
-		o.UserAgent = "pushguard"
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
+	o.Timeout = cmp.Or(o.Timeout, 30*time.Second)
+	o.UserAgent = cmp.Or(o.UserAgent, "pushguard")
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	if o.Transport == nil {
 		o.Transport = newTransport()
 	}
-	return &Client{
-		transport: o.Transport,
-		timeout:   o.Timeout,
-		base:      base,
-		agent:     o.UserAgent,
-		log:       o.Log,
-		logins:    logins,
-		reader:    o.Reader,
-		hosts:     map[string]*host{},
-		pulls:     map[string]Pulls{},
-	}, nil
+	return &Client{options: o, base: base, logins: logins, hosts: map[string]*host{}, pulls: map[string]Pulls{}}, nil
 }
 
 func newTransport() http.RoundTripper {
@@ -103,7 +84,7 @@ func (c *Client) host(registry string) *host {
 	if h := c.hosts[registry]; h != nil {
 		return h
 	}
-	h := &host{recorder: &recorder{next: c.transport, base: c.base, tokens: map[string]token{}, gate: newGate(), seen: http.Header{}}}
+	h := &host{recorder: &recorder{next: c.options.Transport, base: c.base, tokens: map[string]token{}, gate: newGate(), seen: http.Header{}}}
 	h.rc = c.regclient(registry, h.recorder)
 	c.hosts[registry] = h
 	return h
@@ -111,10 +92,10 @@ func (c *Client) host(registry string) *host {
 
 // regclient returns a client library for one registry that sends through r.
 func (c *Client) regclient(registry string, r *recorder) *regclient.RegClient {
-	client := http.Client{Transport: r, Timeout: c.timeout}
+	client := http.Client{Transport: r, Timeout: c.options.Timeout}
 	return regclient.New(
 		regclient.WithConfigHost(c.settings(registry)),
-		regclient.WithUserAgent(c.agent),
+		regclient.WithUserAgent(c.options.UserAgent),
 		regclient.WithRegOpts(
 			reg.WithHTTPClient(&client),
 			reg.WithRetryLimit(1),                           // exactly one layer retries, and it is not this one
@@ -162,20 +143,20 @@ func (c *Client) do(ctx context.Context, op string, ref Reference, f func(contex
 		if limited {
 			c.note(p)
 		}
-		if !c.log.Enabled(ctx, slog.LevelDebug) {
+		if !c.options.Log.Enabled(ctx, slog.LevelDebug) {
 			continue
 		}
 		args := []any{"method", a.method, "registry", ref.Registry, "path", a.path, "status", a.status}
 		if limited {
 			args = append(args, "pulls_left", p.String())
 		}
-		c.log.DebugContext(ctx, "request", args...)
+		c.options.Log.DebugContext(ctx, "request", args...)
 	}
 	if err == nil {
 		return nil
 	}
 	e := c.failure(ctx, op, ref, t, err)
-	c.log.DebugContext(ctx, "failed", "op", op, "ref", ref.String(), "reason", e.Reason(), "after", time.Since(start).Round(time.Millisecond))
+	c.options.Log.DebugContext(ctx, "failed", "op", op, "ref", ref.String(), "reason", e.Reason(), "after", time.Since(start).Round(time.Millisecond))
 	return e
 }
 

@@ -21,9 +21,9 @@ import (
 func (c *Client) Copy(ctx context.Context, from, to Reference) error {
 	rc := regclient.New(
 		regclient.WithConfigHost(c.settings(from.Registry), c.settings(to.Registry)),
-		regclient.WithUserAgent(c.agent),
+		regclient.WithUserAgent(c.options.UserAgent),
 		regclient.WithRegOpts(
-			reg.WithHTTPClient(&http.Client{Transport: c.transport}), // blobs have no limit but ctx
+			reg.WithHTTPClient(&http.Client{Transport: c.options.Transport}), // blobs have no limit but ctx
 			reg.WithRetryLimit(1),
 			reg.WithDelay(time.Nanosecond, time.Nanosecond),
 			reg.WithManifestMax(maxBody, maxBody),

@@ -4,6 +4,7 @@
 package registry
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"time"
@@ -28,34 +29,18 @@ const (
 	KindForbidden         // refused by a rule that no login lifts: a firewall, a quota, a closed service
 )
 
+var kinds = [...]string{
+	KindUnknown: "unknown", KindNotFound: "not-found", KindAuth: "auth", KindRateLimit: "rate-limit",
+	KindOutage: "outage", KindNotARegistry: "not-a-registry", KindImmutable: "immutable", KindUnsupported: "unsupported",
+	KindReferenced: "referenced", KindInvalid: "invalid", KindUnreadable: "unreadable", KindForbidden: "forbidden",
+}
+
 // String is the kind as records and JSON have it.
 func (k Kind) String() string {
-	switch k {
-	case KindNotFound:
-		return "not-found"
-	case KindAuth:
-		return "auth"
-	case KindRateLimit:
-		return "rate-limit"
-	case KindOutage:
-		return "outage"
-	case KindNotARegistry:
-		return "not-a-registry"
-	case KindImmutable:
-		return "immutable"
-	case KindUnsupported:
-		return "unsupported"
-	case KindReferenced:
-		return "referenced"
-	case KindInvalid:
-		return "invalid"
-	case KindUnreadable:
-		return "unreadable"
-	case KindForbidden:
-		return "forbidden"
-	case KindUnknown:
+	if k < 0 || int(k) >= len(kinds) {
+		return kinds[KindUnknown]
 	}
-	return "unknown"
+	return kinds[k]
 }
 
 // Error is a request that failed, with what the registry said of it.
@@ -118,12 +103,7 @@ func (e *Error) Reason() string {
 	return text
 }
 
-func (e *Error) host() string {
-	if e.Service != "" {
-		return e.Service
-	}
-	return e.Ref.Registry
-}
+func (e *Error) host() string { return cmp.Or(e.Service, e.Ref.Registry) }
 
 func status(code int) string {
 	if text := http.StatusText(code); text != "" {

@@ -15,22 +15,16 @@ import (
 	"github.com/LerianStudio/pushguard/pkg/wire"
 )
 
-// login returns docker's login for a registry; it is zero when there is none.
-func (c *Client) login(registry string) config.Cred {
-	var cred config.Cred
-	for _, host := range c.logins {
-		if host.Name == registry {
-			cred = host.GetCred() // of a copy: GetCred may run a credential helper and keep its answer
-		}
-	}
-	return cred
-}
-
 // Login returns the user name and the secret of docker's login for a registry, both
 // empty when there is none.
 func (c *Client) Login(registry string) (user, secret string) {
-	cred := c.login(registry)
-	return cred.User, cred.Password
+	for _, host := range c.logins {
+		if host.Name == registry {
+			cred := host.GetCred() // of a copy: GetCred may run a credential helper and keep its answer
+			user, secret = cred.User, cred.Password
+		}
+	}
+	return user, secret
 }
 
 // HasLogin reports whether docker has a login for a registry. It runs no credential

@@ -42,8 +42,6 @@ func describe(d descriptor.Descriptor) Descriptor {
 	return Descriptor{MediaType: d.MediaType, Digest: d.Digest.String(), Size: d.Size, ArtifactType: d.ArtifactType, Annotations: d.Annotations}
 }
 
-func asError(err error) (*Error, bool) { return errors.AsType[*Error](err) }
-
 // needBody are the refusals of a HEAD that say why only in the body of a GET.
 var needBody = []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusPreconditionFailed}
 
@@ -65,7 +63,7 @@ func (c *Client) Head(ctx context.Context, ref Reference) (Descriptor, error) {
 	if err == nil && ValidDigest(d.Digest) {
 		return d, nil
 	}
-	if e, failed := asError(err); failed {
+	if e, failed := errors.AsType[*Error](err); failed {
 		// A refused login is not sent twice: Docker Hub locks the account.
 		if e.AtTokens || !slices.Contains(needBody, e.Status) {
 			return Descriptor{}, err

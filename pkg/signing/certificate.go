@@ -19,8 +19,6 @@ import (
 
 	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
 	"github.com/sigstore/sigstore-go/pkg/sign"
-
-	"github.com/LerianStudio/pushguard/pkg/wire"
 )
 
 // Key is an ECDSA P-256 key that lives as long as the process and is never written.
@@ -32,7 +30,7 @@ type Key struct {
 func NewKey() (*Key, error) {
 	pair, err := sign.NewEphemeralKeypair(nil)
 	if err != nil {
-		return nil, &Error{Stage: StageSignature, Kind: KindRefused, Message: wire.OneLine(err.Error()), Err: err}
+		return nil, refused(StageSignature, err)
 	}
 	return &Key{pair: pair}, nil
 }

@@ -67,12 +67,9 @@ type subject struct {
 // Draft signs claim and returns a signature without timestamp and log entry. It
 // asks no service.
 func (c *Client) Draft(ctx context.Context, cert *Certificate, trust *Trust, format Format, claim Claim) (*Draft, error) {
-	fail := func(err error) error {
-		return &Error{Stage: StageSignature, Kind: KindRefused, Message: wire.OneLine(err.Error())}
-	}
 	payload, err := claim.payload(format)
 	if err != nil {
-		return nil, fail(err)
+		return nil, refused(StageSignature, err)
 	}
 	var content sign.Content = &sign.DSSEData{Data: payload, PayloadType: payloadType}
 	if format == FormatLegacy {
@@ -80,7 +77,7 @@ func (c *Client) Draft(ctx context.Context, cert *Certificate, trust *Trust, for
 	}
 	sig, hash, err := cert.key.pair.SignData(ctx, content.PreAuthEncoding())
 	if err != nil {
-		return nil, fail(err)
+		return nil, refused(StageSignature, err)
 	}
 	pb := &protobundle.Bundle{MediaType: BundleMediaType, VerificationMaterial: cert.material(trust)}
 	content.Bundle(pb, sig, hash, cert.key.pair.GetHashAlgorithm())
@@ -160,10 +157,9 @@ func (d *Draft) signature() []byte {
 }
 
 func (k call) expired() *Error {
-	return &Error{
-		Stage: k.stage, Service: wire.RedactURL(k.service), Kind: KindExpired,
-		Message: "the certificate ran out before this was done", Advice: "sign again with a new certificate",
-	}
+	e := k.fail(KindExpired, 0, "the certificate ran out before this was done")
+	e.Advice = "sign again with a new certificate"
+	return e
 }
 
 func rawDigest(digest string) ([]byte, error) {

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/LerianStudio/pushguard/pkg/wire"
 )
 
 // Stage names one step of a signature, as users see it in messages.
@@ -78,7 +80,7 @@ type Error struct {
 // Error returns "get certificate from https://fulcio…: 503: upstream down".
 func (e *Error) Error() string {
 	var b strings.Builder
-	b.WriteString(stageVerb(e.Stage))
+	b.WriteString(cmp.Or(verbs[e.Stage], string(e.Stage)))
 	if e.Service != "" {
 		fmt.Fprintf(&b, " from %s", e.Service)
 	}
@@ -112,22 +114,18 @@ func IsKind(err error, k Kind) bool {
 	return ok && e.Kind == k
 }
 
-func stageVerb(s Stage) string {
-	switch s {
-	case StageTrust:
-		return "get trust root"
-	case StageIdentity:
-		return "get identity token"
-	case StageCertificate:
-		return "get certificate"
-	case StageSignature:
-		return "sign statement"
-	case StageTimestamp:
-		return "get timestamp"
-	case StageLog:
-		return "get log entry"
-	case StageVerify:
-		return "verify signature"
-	}
-	return string(s)
+// verbs begin the messages of errors.
+var verbs = map[Stage]string{
+	StageTrust:       "get trust root",
+	StageIdentity:    "get identity token",
+	StageCertificate: "get certificate",
+	StageSignature:   "sign statement",
+	StageTimestamp:   "get timestamp",
+	StageLog:         "get log entry",
+	StageVerify:      "verify signature",
+}
+
+// refused is a failure on this machine: doing it again fails again.
+func refused(stage Stage, err error) *Error {
+	return &Error{Stage: stage, Kind: KindRefused, Message: wire.OneLine(err.Error()), Err: err}
 }

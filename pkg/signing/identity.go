@@ -167,18 +167,13 @@ func (c *Client) actionsToken(ctx context.Context, source TokenSource) (Token, e
 	q := u.Query()
 	q.Set("audience", Audience)
 	u.RawQuery = q.Encode()
-	k := call{stage: StageIdentity, service: u.String(), ok: []int{http.StatusOK}, json: true}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
-	if err != nil {
-		return Token{}, &Error{Stage: StageIdentity, Kind: KindConfig, Message: "ACTIONS_ID_TOKEN_REQUEST_URL is not a URL"}
-	}
-	req.Header.Set("Authorization", "Bearer "+source.bearer())
-	req.Header.Set("Accept", "application/json")
+	k := call{stage: StageIdentity, service: u.String(), ok: []int{http.StatusOK}, json: true, bearer: source.bearer}
 	var answer struct {
 		Value string `json:"value"`
 	}
 	asked := time.Now()
-	if err := c.doJSON(ctx, k, req, &answer); err != nil {
+	_, err = c.ask(ctx, k, u.String(), nil, decode(&answer))
+	if err != nil {
 		if e, ok := errors.AsType[*Error](err); ok && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden) {
 			e.Advice = `add "permissions: id-token: write" to the job; a job of a pull request from a fork does not get one`
 		}
@@ -189,18 +184,4 @@ func (c *Client) actionsToken(ctx context.Context, source TokenSource) (Token, e
 		return Token{}, k.malformed(http.StatusOK, err.Error())
 	}
 	return t, nil
-}
-
-// doJSON sends req and decodes the answer into v. The error is an *Error, or
-// the cause of ctx's end.
-func (c *Client) doJSON(ctx context.Context, k call, req *http.Request, v any) error {
-	resp, err := c.client(ctx, k).Do(req)
-	if err != nil {
-		return stageError(ctx, k, err)
-	}
-	defer resp.Body.Close()
-	if err := json.NewDecoder(resp.Body).Decode(v); err != nil {
-		return k.malformed(resp.StatusCode, "unexpected JSON: "+err.Error())
-	}
-	return nil
 }

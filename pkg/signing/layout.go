@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -20,24 +21,11 @@ const EmptyConfig = "{}"
 
 const emptyMediaType = "application/vnd.oci.empty.v1+json"
 
-// Subject is the descriptor of the image that is signed.
-type Subject struct {
-	MediaType string `json:"mediaType"`
-	Digest    string `json:"digest"`
-	Size      int64  `json:"size"`
-}
-
-// Referrer is a bundle as OCI 1.1 referrer of an image, ready to be pushed:
-// EmptyConfig and the layer first, then the manifest.
-type Referrer struct {
-	Manifest []byte
-	Layer    []byte // the bundle
-}
-
-type descriptor struct {
+// Descriptor says where a blob or a manifest is (OCI image specification, "Descriptor").
+type Descriptor struct {
 	MediaType    string            `json:"mediaType"`
 	Digest       string            `json:"digest"`
-	Size         int64             `json:"size"`
+	Size         int64             `json:"size"` // bytes
 	ArtifactType string            `json:"artifactType,omitempty"`
 	Annotations  map[string]string `json:"annotations,omitempty"`
 }
@@ -46,22 +34,23 @@ type manifest struct {
 	SchemaVersion int               `json:"schemaVersion"`
 	MediaType     string            `json:"mediaType"`
 	ArtifactType  string            `json:"artifactType"`
-	Config        descriptor        `json:"config"`
-	Layers        []descriptor      `json:"layers"`
-	Subject       Subject           `json:"subject"`
+	Config        Descriptor        `json:"config"`
+	Layers        []Descriptor      `json:"layers"`
+	Subject       Descriptor        `json:"subject"`
 	Annotations   map[string]string `json:"annotations"`
 }
 
-// NewReferrer lays b out as cosign 3 does. The same bundle and subject give the
-// same bytes, so that a repeated push is the same manifest.
-func NewReferrer(b *Bundle, s Subject) (Referrer, error) {
+// NewReferrer returns the manifest with which b becomes a referrer of the image s, as
+// cosign 3 lays it out. EmptyConfig and b's JSON are to be pushed before it. The same
+// bundle and subject give the same bytes, so that a repeated push is the same manifest.
+func NewReferrer(b *Bundle, s Descriptor) ([]byte, error) {
 	if s.Digest != b.Digest {
-		return Referrer{}, fmt.Errorf("lay out signature: it is for %s, not for %s", b.Digest, s.Digest)
+		return nil, fmt.Errorf("lay out signature: it is for %s, not for %s", b.Digest, s.Digest)
 	}
 	m := manifest{
 		SchemaVersion: 2, MediaType: ReferrerMediaType, ArtifactType: BundleMediaType,
 		Config:  describeBlob(emptyMediaType, []byte(EmptyConfig)),
-		Layers:  []descriptor{describeBlob(BundleMediaType, b.JSON)},
+		Layers:  []Descriptor{describeBlob(BundleMediaType, b.JSON)},
 		Subject: s,
 		Annotations: map[string]string{
 			"dev.sigstore.bundle.content":       "dsse-envelope",
@@ -72,27 +61,26 @@ func NewReferrer(b *Bundle, s Subject) (Referrer, error) {
 	m.Config.ArtifactType = BundleMediaType
 	raw, err := json.Marshal(m)
 	if err != nil {
-		return Referrer{}, fmt.Errorf("lay out signature: %w", err)
+		return nil, fmt.Errorf("lay out signature: %w", err)
 	}
-	return Referrer{Manifest: raw, Layer: b.JSON}, nil
+	return raw, nil
 }
 
 // BundleLayer finds the bundle in a referrer's manifest. ok is false when the
 // manifest is not one of a bundle.
-func BundleLayer(raw []byte) (mediaType, digest string, size int64, ok bool) {
+func BundleLayer(raw []byte) (layer Descriptor, ok bool) {
 	var m manifest
 	if err := json.Unmarshal(raw, &m); err != nil {
-		return "", "", 0, false
+		return Descriptor{}, false
 	}
-	for _, l := range m.Layers {
-		if l.MediaType == BundleMediaType {
-			return l.MediaType, l.Digest, l.Size, true
-		}
+	i := slices.IndexFunc(m.Layers, func(l Descriptor) bool { return l.MediaType == BundleMediaType })
+	if i < 0 {
+		return Descriptor{}, false
 	}
-	return "", "", 0, false
+	return m.Layers[i], true
 }
 
-func describeBlob(mediaType string, data []byte) descriptor {
+func describeBlob(mediaType string, data []byte) Descriptor {
 	sum := sha256.Sum256(data)
-	return descriptor{MediaType: mediaType, Digest: "sha256:" + hex.EncodeToString(sum[:]), Size: int64(len(data))}
+	return Descriptor{MediaType: mediaType, Digest: "sha256:" + hex.EncodeToString(sum[:]), Size: int64(len(data))}
 }

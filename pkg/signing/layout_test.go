@@ -17,7 +17,7 @@ import (
 func TestNewReferrer_golden(t *testing.T) {
 	t.Parallel()
 	b := &signing.Bundle{JSON: []byte(`{"x":1}`), Digest: digest, Created: time.Date(2026, 11, 24, 1, 2, 3, 0, time.UTC)}
-	s := signing.Subject{MediaType: "application/vnd.oci.image.index.v1+json", Digest: digest, Size: 1234}
+	s := signing.Descriptor{MediaType: "application/vnd.oci.image.index.v1+json", Digest: digest, Size: 1234}
 	got, err := signing.NewReferrer(b, s)
 	if err != nil {
 		t.Fatal(err)
@@ -28,16 +28,16 @@ func TestNewReferrer_golden(t *testing.T) {
 		`"layers":[{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","digest":"sha256:5041bf1f713df204784353e82f6a4a535931cb64f1f4b4a5aeaffcb720918b22","size":7}],` +
 		`"subject":{"mediaType":"application/vnd.oci.image.index.v1+json","digest":"` + digest + `","size":1234},` +
 		`"annotations":{"dev.sigstore.bundle.content":"dsse-envelope","dev.sigstore.bundle.predicateType":"https://sigstore.dev/cosign/sign/v1","org.opencontainers.image.created":"2026-11-24T01:02:03Z"}}`
-	if diff := cmp.Diff(want, string(got.Manifest)); diff != "" {
+	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Errorf("manifest (-want +got):\n%s", diff)
 	}
-	if !json.Valid(got.Manifest) || string(got.Layer) != `{"x":1}` {
-		t.Errorf("layer %q", got.Layer)
+	if !json.Valid(got) {
+		t.Errorf("manifest %q", got)
 	}
-	if _, d, size, ok := signing.BundleLayer(got.Manifest); !ok || size != 7 || d != "sha256:5041bf1f713df204784353e82f6a4a535931cb64f1f4b4a5aeaffcb720918b22" {
-		t.Errorf("BundleLayer = %q, %d, %v", d, size, ok)
+	if l, ok := signing.BundleLayer(got); !ok || l.Size != 7 || l.Digest != "sha256:5041bf1f713df204784353e82f6a4a535931cb64f1f4b4a5aeaffcb720918b22" {
+		t.Errorf("BundleLayer = %+v, %v", l, ok)
 	}
-	if _, err := signing.NewReferrer(b, signing.Subject{Digest: "sha256:other"}); err == nil {
+	if _, err := signing.NewReferrer(b, signing.Descriptor{Digest: "sha256:other"}); err == nil {
 		t.Error("a bundle for one image was laid out for another")
 	}
 }

@@ -5,6 +5,7 @@ package signing
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
@@ -25,6 +26,7 @@ import (
 const (
 	legacyMediaType = "application/vnd.dev.cosign.simplesigning.v1+json"
 	legacyType      = "cosign container image signature"
+	configMediaType = "application/vnd.oci.image.config.v1+json"
 
 	keySignature   = "dev.cosignproject.cosign/signature"
 	keyCertificate = "dev.sigstore.cosign/certificate"
@@ -223,6 +225,92 @@ func (l *Legacy) logEntries() ([]*protorekor.TransparencyLogEntry, error) {
 }
 
 // Is reports whether layer is this signature.
-func (l *Legacy) Is(layer LegacyLayer) bool {
+func (l *Legacy) Is(layer Descriptor) bool {
 	return layer.Digest == describeBlob(legacyMediaType, l.Payload).Digest && maps.Equal(l.Annotations, layer.Annotations)
+}
+
+// LegacyManifest is what a registry has, or is to have, under an image's signature tag: an
+// image whose layers are signatures.
+type LegacyManifest struct {
+	MediaType string // of Manifest
+	Manifest  []byte
+	Config    []byte
+}
+
+// LegacyLayers lists the signatures of a manifest, and where its config is.
+func LegacyLayers(raw []byte) (layers []Descriptor, config Descriptor, err error) {
+	var m struct {
+		Config Descriptor   `json:"config"`
+		Layers []Descriptor `json:"layers"`
+	}
+	if err := json.Unmarshal(raw, &m); err != nil {
+		return nil, Descriptor{}, errors.New("it is not an image manifest")
+	}
+	return m.Layers, m.Config, nil
+}
+
+// Append adds a signature behind those that m has; the zero LegacyManifest has
+// none. What m has otherwise stays as it is, members that are not known here included.
+func (m LegacyManifest) Append(l *Legacy) (LegacyManifest, error) {
+	if m.Manifest == nil {
+		m = LegacyManifest{
+			MediaType: ReferrerMediaType,
+			Manifest:  []byte(`{"schemaVersion":2,"mediaType":"` + ReferrerMediaType + `","config":{},"layers":[]}`),
+			Config:    []byte(`{"architecture":"","created":"0001-01-01T00:00:00Z","history":[],"os":"","rootfs":{"type":"layers","diff_ids":[]},"config":{}}`),
+		}
+	}
+	layer := describeBlob(legacyMediaType, l.Payload)
+	layer.Annotations = l.Annotations
+	manifest, err := members(m.Manifest)
+	config, cerr := members(m.Config)
+	rootfs, rerr := members(config["rootfs"])
+	if err = cmp.Or(err, cerr, rerr); err == nil {
+		err = cmp.Or(
+			config.extend("history", map[string]string{"created": "0001-01-01T00:00:00Z"}),
+			rootfs.extend("diff_ids", layer.Digest),
+			config.set("rootfs", rootfs),
+			manifest.extend("layers", layer),
+		)
+	}
+	if err == nil {
+		m.Config, err = json.Marshal(config)
+	}
+	if err == nil {
+		err = manifest.set("config", describeBlob(configMediaType, m.Config))
+	}
+	if err == nil {
+		m.Manifest, err = json.Marshal(manifest)
+	}
+	if err != nil {
+		return LegacyManifest{}, fmt.Errorf("append to the legacy signatures: %w", err)
+	}
+	return m, nil
+}
+
+// object is a JSON object with members that are not all known.
+type object map[string]json.RawMessage
+
+func members(raw []byte) (o object, err error) {
+	if err := json.Unmarshal(raw, &o); err != nil || o == nil { // null is none either
+		return nil, errors.New("what is there is not a JSON object")
+	}
+	return o, nil
+}
+
+// extend adds value to the end of a list.
+func (o object) extend(member string, value any) error {
+	var list []json.RawMessage
+	if raw := o[member]; len(raw) > 0 && json.Unmarshal(raw, &list) != nil {
+		return fmt.Errorf("its %s is not a list", member)
+	}
+	raw, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	return o.set(member, append(list, raw))
+}
+
+func (o object) set(member string, value any) (err error) {
+	o[member], err = json.Marshal(value)
+	return err
 }

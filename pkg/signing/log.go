@@ -4,10 +4,7 @@
 package signing
 
 import (
-	"bytes"
 	"context"
-	"io"
-	"net/http"
 	"strings"
 
 	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
@@ -81,29 +78,6 @@ func (c *Client) Await(ctx context.Context, d *Draft, log Log, trust *Trust) err
 func (d *Draft) addEntry(t *protorekor.TransparencyLogEntry) {
 	vm := d.pb.GetVerificationMaterial()
 	vm.TlogEntries = append(vm.TlogEntries, t)
-}
-
-// post sends body as JSON and gives the answer's body to decode.
-func (c *Client) post(ctx context.Context, k call, target string, body []byte, decode func([]byte) error) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
-	if err != nil {
-		return stageError(ctx, k, err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Accept", "application/json")
-	resp, err := c.client(ctx, k).Do(req)
-	if err != nil {
-		return stageError(ctx, k, err)
-	}
-	defer resp.Body.Close()
-	data, err := io.ReadAll(resp.Body) // already in memory, see transport
-	if err != nil {
-		return stageError(ctx, k, err)
-	}
-	if err := decode(data); err != nil {
-		return k.malformed(resp.StatusCode, "unexpected JSON: "+err.Error())
-	}
-	return nil
 }
 
 func endpoint(base, api string) string { return strings.TrimRight(base, "/") + api }

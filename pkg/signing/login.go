@@ -4,6 +4,7 @@
 package signing
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,13 +44,7 @@ func LoginToken(l Login) TokenSource { return TokenSource{login: &l} }
 // loginToken waits for the person. Sigstore's flows take no context: when ctx ends
 // first they are left behind, and end with the process.
 func (c *Client) loginToken(ctx context.Context, l *Login) (Token, error) {
-	issuer, client := l.Issuer, l.ClientID
-	if issuer == "" {
-		issuer = DefaultIssuer
-	}
-	if client == "" {
-		client = DefaultClientID
-	}
+	issuer, client := cmp.Or(l.Issuer, DefaultIssuer), cmp.Or(l.ClientID, DefaultClientID)
 	var flow oauthflow.TokenGetter = &oauthflow.InteractiveIDTokenGetter{
 		HTMLPage: oauthflow.DefaultIDTokenGetter.HTMLPage, Input: l.In, Output: l.Out,
 	}
@@ -86,7 +81,8 @@ func (c *Client) loginToken(ctx context.Context, l *Login) (Token, error) {
 
 // loginError tells a provider that cannot be reached from a login that was refused.
 func (k call) loginError(err error) *Error {
-	e := &Error{Stage: k.stage, Service: wire.RedactURL(k.service), Kind: KindRefused, Err: err, Message: wire.OneLine(wire.RedactText(err.Error()))}
+	e := k.fail(KindRefused, 0, wire.RedactText(err.Error()))
+	e.Err = err
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		e.Kind, e.Message = KindUnavailable, wire.OneLine(u.Err.Error())
 		return e

@@ -25,8 +25,6 @@ import (
 	"github.com/sigstore/rekor/pkg/types/hashedrekord"
 	_ "github.com/sigstore/rekor/pkg/types/hashedrekord/v0.0.1" // registers the entry type
 	"github.com/transparency-dev/merkle/rfc6962"
-
-	"github.com/LerianStudio/pushguard/pkg/wire"
 )
 
 func (c *Client) submitV1(ctx context.Context, d *Draft, log Log, e *entry) error {
@@ -34,7 +32,7 @@ func (c *Client) submitV1(ctx context.Context, d *Draft, log Log, e *entry) erro
 	if e.body == nil {
 		var err error
 		if e.body, e.leaf, err = proposeV1(ctx, d); err != nil {
-			return &Error{Stage: StageLog, Kind: KindRefused, Message: wire.OneLine("make log entry: " + err.Error()), Err: err}
+			return refused(StageLog, fmt.Errorf("make log entry: %w", err))
 		}
 	}
 	if d.cert.Expired(time.Now()) {
@@ -46,7 +44,7 @@ func (c *Client) submitV1(ctx context.Context, d *Draft, log Log, e *entry) erro
 		return nil
 	}
 	var answer models.LogEntry
-	err := c.post(ctx, k, endpoint(log.URL, pathV1), e.body, func(b []byte) error { return json.Unmarshal(b, &answer) })
+	_, err := c.ask(ctx, k, endpoint(log.URL, pathV1), e.body, decode(&answer))
 	if se, ok := errors.AsType[*Error](err); ok && se.Status == http.StatusConflict {
 		e.uuid, e.sure = entryUUID(se.location), true
 		if e.uuid == "" { // a gateway's location: the log finds it by its hash as well
@@ -63,22 +61,15 @@ func (c *Client) submitV1(ctx context.Context, d *Draft, log Log, e *entry) erro
 
 func (c *Client) awaitV1(ctx context.Context, d *Draft, log Log, e *entry) error {
 	k := call{stage: StageLog, service: log.URL, ok: []int{http.StatusOK}, json: true}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint(log.URL, pathV1)+"/"+e.uuid, nil)
-	if err != nil {
-		return stageError(ctx, k, err)
-	}
-	req.Header.Set("Accept", "application/json")
 	var answer models.LogEntry
-	err = c.doJSON(ctx, k, req, &answer)
+	_, err := c.ask(ctx, k, endpoint(log.URL, pathV1)+"/"+e.uuid, nil, decode(&answer))
 	if se, ok := errors.AsType[*Error](err); ok && se.Status == http.StatusNotFound {
 		if !e.sure {
 			return k.expired()
 		}
 		// Also when the certificate has run out meanwhile: what was integrated in
 		// time holds, however late the log shows it.
-		pending := k.pending()
-		pending.Status = se.Status
-		return pending
+		return k.pending(se.Status)
 	}
 	if err != nil {
 		return err

@@ -24,8 +24,6 @@ import (
 	tiles "github.com/transparency-dev/tessera/client"
 	"golang.org/x/mod/sumdb/note"
 	"google.golang.org/protobuf/encoding/protojson"
-
-	"github.com/LerianStudio/pushguard/pkg/wire"
 )
 
 // submitV2 adds a hashedrekord entry over the envelope's pre-authentication
@@ -46,12 +44,12 @@ func (c *Client) submitV2(ctx context.Context, d *Draft, log Log, e *entry) erro
 			}},
 		})
 		if err != nil {
-			return &Error{Stage: StageLog, Kind: KindRefused, Message: wire.OneLine("make log entry: " + err.Error()), Err: err}
+			return refused(StageLog, fmt.Errorf("make log entry: %w", err))
 		}
 		e.body = body
 	}
 	t := &protorekor.TransparencyLogEntry{}
-	err := c.post(ctx, k, endpoint(log.URL, pathV2), e.body, func(b []byte) error { return protojson.Unmarshal(b, t) })
+	_, err := c.ask(ctx, k, endpoint(log.URL, pathV2), e.body, func(b []byte) error { return protojson.Unmarshal(b, t) })
 	if se, ok := errors.AsType[*Error](err); ok && se.Status == http.StatusConflict {
 		if index, perr := strconv.ParseUint(se.logIndex, 10, 64); perr == nil {
 			e.index = &index
@@ -92,7 +90,7 @@ func (c *Client) awaitV2(ctx context.Context, d *Draft, log Log, e *entry, trust
 		return r.call.malformed(http.StatusOK, "the log's checkpoint has an absurd size")
 	}
 	if checkpoint.Size <= index {
-		return r.call.pending()
+		return r.call.pending(0)
 	}
 	body, proof, err := r.entry(ctx, index, checkpoint.Size)
 	if err != nil {
@@ -180,7 +178,7 @@ func (r *tileReader) tile(ctx context.Context, path func(width uint8) string, wi
 		b, err = r.file(ctx, path(0))
 	}
 	if isMissing(err) { // the checkpoint says that it is there: the log is behind itself
-		err = r.pending()
+		err = r.pending(0)
 	}
 	r.failed = err
 	return b, err
@@ -192,20 +190,10 @@ func isMissing(err error) bool {
 }
 
 // file reads one file of the log: one request.
-func (r *tileReader) file(ctx context.Context, path string) (body []byte, err error) {
-	k := r.call
-	k.saw = func(b []byte) { body = b }
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint(r.log.URL, "/api/v2/"+path), nil)
-	if err != nil {
-		return nil, stageError(ctx, k, err)
-	}
-	resp, err := r.client(ctx, k).Do(req)
-	if err != nil {
-		return nil, stageError(ctx, k, err)
-	}
-	return body, resp.Body.Close()
+func (r *tileReader) file(ctx context.Context, path string) ([]byte, error) {
+	return r.ask(ctx, r.call, endpoint(r.log.URL, "/api/v2/"+path), nil, nil)
 }
 
-func (k call) pending() *Error {
-	return &Error{Stage: k.stage, Service: wire.RedactURL(k.service), Kind: KindPending, Message: "the log has taken the entry and does not show it yet"}
+func (k call) pending(status int) *Error {
+	return k.fail(KindPending, status, "the log has taken the entry and does not show it yet")
 }

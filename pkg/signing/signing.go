@@ -35,21 +35,15 @@ type Options struct {
 }
 
 // Client talks to Sigstore's services. It is safe for concurrent use.
-type Client struct {
-	base    http.RoundTripper
-	timeout time.Duration
-	log     *slog.Logger
-	cache   string
-}
+type Client struct{ options Options }
 
 // New returns a Client.
 func New(opts Options) *Client {
-	c := &Client{base: opts.Transport, timeout: opts.Timeout, log: opts.Logger, cache: opts.Cache}
-	if c.base == nil {
-		c.base = http.DefaultTransport.(*http.Transport).Clone()
+	if opts.Transport == nil {
+		opts.Transport = http.DefaultTransport.(*http.Transport).Clone()
 	}
-	if c.log == nil {
-		c.log = slog.New(slog.DiscardHandler)
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	return c
+	return &Client{opts}
 }

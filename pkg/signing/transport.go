@@ -13,6 +13,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -31,6 +32,7 @@ type call struct {
 	ok      []int             // statuses that are answers; all others become an *Error
 	json    bool              // a good answer must be JSON
 	saw     func(body []byte) // told of a good answer's body; may be nil
+	bearer  func() string     // authenticates the request; may be nil
 }
 
 type roundTripFunc func(*http.Request) (*http.Response, error)
@@ -46,11 +48,11 @@ func (f roundTripFunc) RoundTrip(r *http.Request) (*http.Response, error) { retu
 func (c *Client) transport(ctx context.Context, k call) http.RoundTripper {
 	return roundTripFunc(func(r *http.Request) (*http.Response, error) {
 		reqCtx, cancel := ctx, context.CancelFunc(func() {})
-		if c.timeout > 0 {
-			reqCtx, cancel = context.WithTimeoutCause(ctx, c.timeout, fmt.Errorf("no answer within %s", c.timeout))
+		if c.options.Timeout > 0 {
+			reqCtx, cancel = context.WithTimeoutCause(ctx, c.options.Timeout, fmt.Errorf("no answer within %s", c.options.Timeout))
 		}
 		defer cancel()
-		resp, err := c.base.RoundTrip(r.Clone(reqCtx))
+		resp, err := c.options.Transport.RoundTrip(r.Clone(reqCtx))
 		if err != nil {
 			return nil, k.networkError(ctx, reqCtx, err)
 		}
@@ -66,10 +68,9 @@ func (c *Client) transport(ctx context.Context, k call) http.RoundTripper {
 		case tooLarge:
 			return nil, k.malformed(resp.StatusCode, err.Error())
 		case err != nil && ctx.Err() == nil && reqCtx.Err() == nil:
-			return nil, &Error{
-				Stage: k.stage, Service: wire.RedactURL(k.service), Kind: KindMalformed, Status: resp.StatusCode,
-				Message: "the answer breaks off: " + wire.OneLine(err.Error()), Err: err,
-			}
+			e := k.malformed(resp.StatusCode, "the answer breaks off: "+err.Error())
+			e.Err = err
+			return nil, e
 		case err != nil:
 			return nil, k.networkError(ctx, reqCtx, err)
 		case k.json && !json.Valid(body):
@@ -85,9 +86,45 @@ func (c *Client) transport(ctx context.Context, k call) http.RoundTripper {
 	})
 }
 
-// client returns an http.Client over transport, without a time limit of its own.
-func (c *Client) client(ctx context.Context, k call) *http.Client {
-	return &http.Client{Transport: c.transport(ctx, k)}
+// ask sends one request, a POST of body where there is one, and returns a good answer,
+// which read takes apart if it is given. The error is an *Error, or the cause of ctx's end.
+func (c *Client) ask(ctx context.Context, k call, target string, body []byte, read func([]byte) error) ([]byte, error) {
+	method := http.MethodGet
+	if body != nil {
+		method = http.MethodPost
+	}
+	req, err := http.NewRequestWithContext(ctx, method, target, bytes.NewReader(body))
+	if err != nil {
+		return nil, stageError(ctx, k, err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if k.json {
+		req.Header.Set("Accept", "application/json")
+	}
+	if k.bearer != nil {
+		req.Header.Set("Authorization", "Bearer "+k.bearer())
+	}
+	resp, err := (&http.Client{Transport: c.transport(ctx, k)}).Do(req)
+	if err != nil {
+		return nil, stageError(ctx, k, err)
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body) // already in memory, see transport
+	if err != nil {
+		return nil, stageError(ctx, k, err)
+	}
+	if read != nil {
+		if err := read(data); err != nil {
+			return nil, k.malformed(resp.StatusCode, "unexpected JSON: "+err.Error())
+		}
+	}
+	return data, nil
+}
+
+func decode(v any) func([]byte) error {
+	return func(b []byte) error { return json.Unmarshal(b, v) }
 }
 
 // stageError makes an *Error of what a library returned for call k: the one
@@ -108,8 +145,13 @@ func stageError(ctx context.Context, k call, err error) error {
 	return e
 }
 
+// fail is a failure of the call.
+func (k call) fail(kind Kind, status int, message string) *Error {
+	return &Error{Stage: k.stage, Service: wire.RedactURL(k.service), Kind: kind, Status: status, Message: wire.OneLine(message)}
+}
+
 func (k call) malformed(status int, message string) *Error {
-	return &Error{Stage: k.stage, Service: wire.RedactURL(k.service), Kind: KindMalformed, Status: status, Message: wire.OneLine(message)}
+	return k.fail(KindMalformed, status, message)
 }
 
 // networkError tells apart who ended the request: the caller (its own error,
@@ -118,7 +160,8 @@ func (k call) networkError(ctx, reqCtx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	e := &Error{Stage: k.stage, Service: wire.RedactURL(k.service), Kind: KindUnavailable, Message: wire.OneLine(err.Error()), Err: err}
+	e := k.fail(KindUnavailable, 0, err.Error())
+	e.Err = err
 	if cause := context.Cause(reqCtx); cause != nil {
 		e.Message, e.Err = cause.Error(), cause
 	}
@@ -131,10 +174,8 @@ func (k call) networkError(ctx, reqCtx context.Context, err error) error {
 
 // statusError classifies an answer by its status, as far as that is the same for every stage.
 func (k call) statusError(resp *http.Response, body []byte) *Error {
-	e := &Error{
-		Stage: k.stage, Service: wire.RedactURL(k.service), Kind: KindRefused, Status: resp.StatusCode,
-		Message: message(resp, body), location: resp.Header.Get("Location"), logIndex: resp.Header.Get("X-Log-Index"),
-	}
+	e := k.fail(KindRefused, resp.StatusCode, message(resp, body))
+	e.location, e.logIndex = resp.Header.Get("Location"), resp.Header.Get("X-Log-Index")
 	switch s := resp.StatusCode; {
 	case s == http.StatusTooManyRequests, s == http.StatusRequestTimeout, s == http.StatusTooEarly, s >= 500:
 		e.Kind = KindUnavailable
@@ -149,6 +190,8 @@ func (k call) statusError(resp *http.Response, body []byte) *Error {
 	}
 	return e
 }
+
+var htmlTitle = regexp.MustCompile(`(?i)<title> ?(.*?) ?</title>`)
 
 // message returns what the server says, in one line.
 func message(resp *http.Response, body []byte) string {
@@ -174,27 +217,11 @@ func describe(contentType string, body []byte) string {
 	case text == "":
 		return "an empty answer"
 	case strings.Contains(contentType, "html"), strings.HasPrefix(lower, "<!doctype html"), strings.HasPrefix(lower, "<html"):
-		if title := between(lower, text, "<title>", "</title>"); title != "" {
-			return wire.OneLine(fmt.Sprintf("an HTML page (%q)", title))
+		if title := htmlTitle.FindStringSubmatch(text); title != nil && title[1] != "" {
+			return wire.OneLine(fmt.Sprintf("an HTML page (%q)", title[1]))
 		}
 		return "an HTML page"
 	default:
 		return text
 	}
-}
-
-func between(lower, text, from, to string) string {
-	if len(lower) != len(text) { // lower-casing changed the length: offsets do not fit
-		text = lower
-	}
-	i := strings.Index(lower, from)
-	if i < 0 {
-		return ""
-	}
-	i += len(from)
-	j := strings.Index(lower[i:], to)
-	if j < 0 {
-		return ""
-	}
-	return strings.TrimSpace(text[i : i+j])
 }

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -43,8 +42,8 @@ func (c *Client) fetchTUF(ctx context.Context, src Source) (*Trust, []byte, erro
 		if src.TUFURL != "" {
 			o.WithRepositoryBaseURL(strings.TrimRight(src.TUFURL, "/"))
 		}
-		if c.cache != "" {
-			o.WithCachePath(c.cache)
+		if c.options.Cache != "" {
+			o.WithCachePath(c.options.Cache)
 		}
 		return o
 	}
@@ -60,9 +59,9 @@ func (c *Client) fetchTUF(ctx context.Context, src Source) (*Trust, []byte, erro
 	}
 	stamp := filepath.Join(opts.CachePath, tuf.URLToPath(opts.RepositoryBaseURL), "timestamp.json")
 	if info, statErr := os.Stat(stamp); statErr == nil {
-		offline := repository().WithFetcher(noFetcher{}).WithForceCache()
+		offline := repository().WithFetcher(fetcherFunc(notFetched)).WithForceCache()
 		if trust, config, cacheErr := readTUF(offline, wantConfig); cacheErr == nil {
-			c.log.LogAttrs(ctx, slog.LevelWarn, "the trust root cannot be refreshed, the cached one is used",
+			c.options.Logger.LogAttrs(ctx, slog.LevelWarn, "the trust root cannot be refreshed, the cached one is used",
 				slog.String("from", wire.RedactURL(opts.RepositoryBaseURL)),
 				slog.Duration("age", time.Since(info.ModTime()).Round(time.Minute)), slog.String("reason", wire.OneLine(err.Error())))
 			return trust, config, nil
@@ -72,7 +71,9 @@ func (c *Client) fetchTUF(ctx context.Context, src Source) (*Trust, []byte, erro
 	if _, ok := errors.AsType[*Error](err); ok {
 		return nil, nil, stageError(ctx, k, err)
 	}
-	return nil, nil, &Error{Stage: StageTrust, Service: wire.RedactURL(opts.RepositoryBaseURL), Kind: KindUnavailable, Message: wire.OneLine(err.Error()), Err: err}
+	e := k.fail(KindUnavailable, 0, err.Error())
+	e.Err = err
+	return nil, nil, e
 }
 
 func readTUF(opts *tuf.Options, wantConfig bool) (*Trust, []byte, error) {
@@ -99,29 +100,18 @@ func (f fetcherFunc) DownloadFile(urlPath string, maxLength int64, _ time.Durati
 func (c *Client) fetcher(ctx context.Context) fetcherFunc {
 	return func(urlPath string, maxLength int64) ([]byte, error) {
 		k := call{stage: StageTrust, service: urlPath, ok: []int{http.StatusOK}}
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, urlPath, nil)
-		if err != nil {
-			return nil, err
+		data, err := c.ask(ctx, k, urlPath, nil, nil)
+		if e, ok := errors.AsType[*Error](err); ok && (e.Status == http.StatusNotFound || e.Status == http.StatusForbidden) {
+			// How a TUF repository says that there is no newer root.
+			return nil, &metadata.ErrDownloadHTTP{StatusCode: e.Status, URL: urlPath}
 		}
-		resp, err := c.client(ctx, k).Do(req)
-		if err != nil {
-			if e, ok := errors.AsType[*Error](err); ok && (e.Status == http.StatusNotFound || e.Status == http.StatusForbidden) {
-				// How a TUF repository says that there is no newer root.
-				return nil, &metadata.ErrDownloadHTTP{StatusCode: e.Status, URL: urlPath}
-			}
-			return nil, err
-		}
-		defer resp.Body.Close()
-		data, err := io.ReadAll(io.LimitReader(resp.Body, maxLength+1))
-		if err == nil && int64(len(data)) > maxLength {
+		if int64(len(data)) > maxLength {
 			return nil, &metadata.ErrDownloadLengthMismatch{Msg: "download of " + wire.RedactURL(urlPath) + " is too large"}
 		}
 		return data, err
 	}
 }
 
-type noFetcher struct{}
-
-func (noFetcher) DownloadFile(urlPath string, _ int64, _ time.Duration) ([]byte, error) {
+func notFetched(urlPath string, _ int64) ([]byte, error) {
 	return nil, fmt.Errorf("not fetched: %s", strings.TrimSpace(wire.RedactURL(urlPath)))
 }

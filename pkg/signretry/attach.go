@@ -22,7 +22,7 @@ const maxConfig = 1 << 20
 func (r *run) attach(ctx context.Context, l *lookup) error {
 	ref := l.ref
 	if !l.found {
-		referrer, err := signing.NewReferrer(l.bundle, signing.Subject{MediaType: l.subject.MediaType, Digest: ref.Digest, Size: l.subject.Size})
+		manifest, err := signing.NewReferrer(l.bundle, signing.Descriptor{MediaType: l.subject.MediaType, Digest: ref.Digest, Size: l.subject.Size})
 		if err != nil {
 			return err
 		}
@@ -32,11 +32,11 @@ func (r *run) attach(ctx context.Context, l *lookup) error {
 		if err := l.config.wait(ctx); err != nil {
 			return err
 		}
-		if err := r.putBlob(ctx, ref, referrer.Layer); err != nil {
+		if err := r.putBlob(ctx, ref, l.bundle.JSON); err != nil {
 			return err
 		}
 		_, err = late(ctx, r, r.atRegistry(stageAttach, ref), func(ctx context.Context) (registry.Descriptor, error) {
-			return r.Registry.Attach(ctx, ref, signing.ReferrerMediaType, referrer.Manifest)
+			return r.Registry.Attach(ctx, ref, signing.ReferrerMediaType, manifest)
 		})
 		if err != nil {
 			return err
@@ -133,7 +133,7 @@ func (r *run) legacy(ctx context.Context, l *lookup) error {
 
 // legacyOf reads what is under the image's tag for legacy signatures, the zero
 // manifest when there is none.
-func (r *run) legacyOf(ctx context.Context, ref registry.Reference) (signing.LegacyManifest, []signing.LegacyLayer, error) {
+func (r *run) legacyOf(ctx context.Context, ref registry.Reference) (signing.LegacyManifest, []signing.Descriptor, error) {
 	m, err := r.Registry.Manifest(ctx, ref.WithTag(registry.SignatureTag(ref.Digest)))
 	if e, ok := errors.AsType[*registry.Error](err); ok && e.Kind == registry.KindNotFound {
 		return signing.LegacyManifest{}, nil, nil
@@ -145,7 +145,7 @@ func (r *run) legacyOf(ctx context.Context, ref registry.Reference) (signing.Leg
 	if err != nil {
 		return signing.LegacyManifest{}, nil, fmt.Errorf("read the legacy signatures of %s: %w", ref, err)
 	}
-	raw, err := r.Registry.Blob(ctx, ref, registry.Descriptor{MediaType: config.MediaType, Digest: config.Digest, Size: config.Size}, maxConfig)
+	raw, err := r.Registry.Blob(ctx, ref, registry.Descriptor(config), maxConfig)
 	return signing.LegacyManifest{MediaType: m.MediaType, Manifest: m.Raw, Config: raw}, layers, err
 }
 
@@ -156,7 +156,7 @@ func (r *run) findLegacy(ctx context.Context, ref registry.Reference, claim sign
 		return nil, err
 	}
 	for _, layer := range layers[:min(len(layers), maxReferrers)] {
-		payload, err := r.Registry.Blob(ctx, ref, registry.Descriptor{MediaType: layer.MediaType, Digest: layer.Digest, Size: layer.Size}, maxConfig)
+		payload, err := r.Registry.Blob(ctx, ref, registry.Descriptor(layer), maxConfig)
 		if ctx.Err() != nil || retry.Transient(err) {
 			return nil, err
 		}
@@ -219,6 +219,6 @@ func (e overwrittenError) Error() string {
 func (overwrittenError) Transient() bool { return true }
 
 // holds reports whether l is one of the layers.
-func holds(layers []signing.LegacyLayer, l *signing.Legacy) bool {
+func holds(layers []signing.Descriptor, l *signing.Legacy) bool {
 	return slices.ContainsFunc(layers, l.Is)
 }

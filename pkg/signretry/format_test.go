@@ -69,7 +69,7 @@ func TestRun_legacyAppends(t *testing.T) {
 		l.opts.Formats = []signing.Format{signing.FormatLegacy}
 		image := l.push(withoutReferrers+"/org/a", "a")
 		tag := image.WithTag(registry.SignatureTag(image.Digest))
-		var before []signing.LegacyLayer
+		var before []signing.Descriptor
 		for i, workflow := range []string{"other/app/.github/workflows/a.yml@refs/heads/main", "third/app/.github/workflows/a.yml@refs/heads/main", signingtest.DefaultWorkflow} {
 			l.OIDC.SetWorkflow(workflow)
 			if got := statuses(l.run(t.Context(), image)); got[0] != signed {
@@ -83,7 +83,7 @@ func TestRun_legacyAppends(t *testing.T) {
 			if err != nil || len(layers) != i+1 {
 				t.Fatalf("signer %d: %d layers, %v", i, len(layers), err)
 			}
-			if diff := cmp.Diff(before, layers[:i:i], cmp.Transformer("", func(l []signing.LegacyLayer) string { return fmt.Sprint(l) })); diff != "" {
+			if diff := cmp.Diff(before, layers[:i:i], cmp.Transformer("", func(l []signing.Descriptor) string { return fmt.Sprint(l) })); diff != "" {
 				t.Errorf("signer %d changed what was there (-before +after):\n%s", i, diff)
 			}
 			before = layers

@@ -248,11 +248,11 @@ func (r *run) read(ctx context.Context, ref registry.Reference, d registry.Descr
 	if err != nil {
 		return nil, err
 	}
-	mediaType, digest, size, ok := signing.BundleLayer(m.Raw)
+	layer, ok := signing.BundleLayer(m.Raw)
 	if !ok {
 		return nil, errors.New("it holds no bundle")
 	}
-	raw, err := r.Registry.Blob(ctx, ref, registry.Descriptor{MediaType: mediaType, Digest: digest, Size: size}, maxBundle)
+	raw, err := r.Registry.Blob(ctx, ref, registry.Descriptor(layer), maxBundle)
 	if err != nil {
 		return nil, err
 	}

@@ -20,6 +20,7 @@ const (
 	VerdictPartial  Verdict = "partial"  // some present, some absent
 	VerdictConflict Verdict = "conflict" // one image's tag has different digests
 	VerdictUnknown  Verdict = "unknown"  // one is unknown, and none of the worse is certain
+	VerdictPushed   Verdict = "pushed"   // all absent, and this run has pushed each image by its digest
 )
 
 // Mode is what an existing or an unknown tag leads to.
@@ -57,12 +58,18 @@ type Result struct {
 	// build; a zero Reference where nothing proves that one belongs there.
 	CopyFrom []registry.Reference
 	Digest   string // the one digest of all that exist, or ""
+	// Resumed says that an earlier attempt of this run did the work that is there: nothing
+	// is built again.
+	Resumed bool
 }
 
 // Judge weighs the states.
 func Judge(tags []Tag, onExisting, onUnknown Mode) Result {
 	r := Result{Tags: tags}
 	images := images(tags)
+	if r.Resumed = allOwn(tags); r.Resumed {
+		onExisting = Skip // an earlier attempt's work is not taken: go on from it
+	}
 	sources := map[image]registry.Reference{} // the first manifest found of each image
 	digests := map[string]bool{}
 	unknown, unread, conflict := false, false, false
@@ -106,13 +113,49 @@ func Judge(tags []Tag, onExisting, onUnknown Mode) Result {
 	default:
 		r.Verdict = VerdictNew
 	}
+	if digest, pushed := allPushed(tags, images); pushed && r.Verdict == VerdictNew {
+		r.Verdict, r.Digest, r.Resumed = VerdictPushed, digest, true
+	}
 	r.Outcome = r.outcome(onExisting, onUnknown, unknown || unread && onExisting == Skip)
-	r.ShouldBuild = r.Outcome == GoOn && (len(r.Existing) == 0 || onExisting == Warn)
+	r.ShouldBuild = r.Outcome == GoOn && r.Verdict != VerdictPushed && (len(r.Existing) == 0 || onExisting == Warn)
 	if onExisting == Skip && r.Outcome == GoOn {
 		missing, copyFrom := behind(tags)
 		r.Missing, r.CopyFrom = append(r.Missing, missing...), append(r.CopyFrom, copyFrom...)
 	}
 	return r
+}
+
+// allOwn reports whether tags exist, and the run's record proves all of them to be this
+// run's work. Moving tags are expected to exist, and are not judged.
+func allOwn(tags []Tag) bool {
+	exists := func(t Tag) bool { return !t.Moving && t.State == Present }
+	return slices.ContainsFunc(tags, exists) && !slices.ContainsFunc(tags, func(t Tag) bool { return exists(t) && !t.Own })
+}
+
+// allPushed reports whether this run has pushed each image by its digest, into one of its
+// repositories at least, and returns the digest when it is one.
+func allPushed(tags []Tag, images []image) (digest string, ok bool) {
+	pushed := map[image]string{}
+	for i, t := range tags {
+		if t.Pushed != "" {
+			pushed[images[i]] = t.Pushed
+		}
+	}
+	digests := map[string]bool{}
+	for i, t := range tags {
+		if t.Moving {
+			continue
+		}
+		d := pushed[images[i]]
+		if d == "" {
+			return "", false
+		}
+		digest, ok, digests[d] = d, true, true
+	}
+	if len(digests) > 1 {
+		digest = ""
+	}
+	return digest, ok
 }
 
 // outcome applies the modes. What is certain comes before what is not known.
@@ -157,4 +200,48 @@ func images(tags []Tag) []image {
 		images[i] = image{name, t.Ref.Tag}
 	}
 	return images
+}
+
+// behind finds the moving tags that a failed push was to move and has not, with
+// the manifest that belongs there: without them a run that is done again would end
+// in another state than one that never failed. Two kinds are certain. One is absent
+// where its image is published: nobody's image is under it. The other still names
+// what it named before this run, and this run's record proves that the image was
+// published by it. Any other is somebody else's, perhaps a newer release's.
+func behind(tags []Tag) (missing, copyFrom []registry.Reference) {
+	for _, t := range tags {
+		if !t.Moving || t.State == Unknown {
+			continue
+		}
+		source, ours := published(tags, t.Ref)
+		if source.Digest == "" || t.Digest == source.Digest {
+			continue
+		}
+		never := t.State == Absent && t.Before.State != Present
+		still := t.State == Present && t.Digest != "" && t.Before.State == Present && t.Before.Digest == t.Digest
+		if never || still && ours {
+			missing = append(missing, t.Ref)
+			copyFrom = append(copyFrom, source)
+		}
+	}
+	return missing, copyFrom
+}
+
+// published is the one image that the judged tags name in ref's repository, else in
+// those with the same last part; zero when they name none, or several. ours reports
+// whether one of them was absent before this run.
+func published(tags []Tag, ref registry.Reference) (source registry.Reference, ours bool) {
+	for _, t := range tags {
+		if t.Moving || t.State != Present || t.Digest == "" || path.Base(t.Ref.Repository) != path.Base(ref.Repository) {
+			continue
+		}
+		if source.Digest != "" && source.Digest != t.Digest {
+			return registry.Reference{}, false
+		}
+		if source.Digest == "" || t.Ref.Name() == ref.Name() {
+			source = t.Ref.WithDigest(t.Digest)
+		}
+		ours = ours || t.Before.State == Absent
+	}
+	return source, ours
 }
