@@ -63,6 +63,7 @@ type (
 	plainState     State
 	plainImmutable Immutable
 	plainPublished Published
+	plainPushed    Pushed
 	plainSignature Signature
 	plainUnsigned  Unsigned
 	plainLogEntry  LogEntry
@@ -76,6 +77,8 @@ func (s *State) UnmarshalJSON(data []byte) error  { return decode(data, (*plainS
 func (i *Immutable) UnmarshalJSON(data []byte) error {
 	return decode(data, (*plainImmutable)(i), &i.unknown)
 }
+func (p *Pushed) UnmarshalJSON(data []byte) error { return decode(data, (*plainPushed)(p), &p.unknown) }
+func (p Pushed) MarshalJSON() ([]byte, error)     { return encode(plainPushed(p), p.unknown) }
 func (p *Published) UnmarshalJSON(data []byte) error {
 	return decode(data, (*plainPublished)(p), &p.unknown)
 }
