@@ -129,7 +129,9 @@ func (a *app) run(ctx context.Context, env *command.Env, args []string) error {
 	if err != nil {
 		return command.FileError(err, "nothing was signed; correct the setting and run it again")
 	}
-	namer := naming.Namer{Registry: client, Policy: a.namePolicy(env)}
+	namer := naming.Namer{Registry: client, Policy: a.namePolicy(env), Copy: func(ctx context.Context, from, to registry.Reference) error {
+		return registry.Copy(ctx, client.Client, from, to)
+	}}
 	if len(names) > 0 {
 		if err := a.complete(ctx, env, namer, images); err != nil {
 			return err

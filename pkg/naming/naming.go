@@ -24,7 +24,6 @@ type Registry interface {
 	Head(ctx context.Context, ref registry.Reference) (registry.Descriptor, error)
 	Manifest(ctx context.Context, ref registry.Reference) (registry.Manifest, error)
 	PutManifest(ctx context.Context, ref registry.Reference, mediaType string, raw []byte) error
-	Copy(ctx context.Context, from, to registry.Reference) error
 }
 
 // Name is one tag that an image is to have.
@@ -66,7 +65,9 @@ func (r Result) Transient() bool {
 // Namer puts names on images.
 type Namer struct {
 	Registry Registry
-	Policy   retry.Policy
+	// Copy copies an image to another repository, under its digest. It does not retry.
+	Copy   func(ctx context.Context, from, to registry.Reference) error
+	Policy retry.Policy
 	// OnResult, if set, is told of each name as it ends, before the next begins.
 	OnResult func(Result)
 }
@@ -174,7 +175,7 @@ func (n Namer) Complete(ctx context.Context, images []registry.Reference) (copie
 			continue
 		}
 		_, err := retry.Do(ctx, n.Policy, func(ctx context.Context) (struct{}, error) {
-			return struct{}{}, n.Registry.Copy(ctx, from, image)
+			return struct{}{}, n.Copy(ctx, from, image)
 		})
 		if err != nil {
 			return copied, err

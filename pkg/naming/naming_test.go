@@ -4,6 +4,7 @@
 package naming_test
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -36,7 +37,9 @@ func namer(t *testing.T, servers registrytest.InProcess) naming.Namer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return naming.Namer{Registry: r, Policy: retry.Policy{MaxAttempts: 3, InitialDelay: time.Millisecond}}
+	return naming.Namer{Registry: r, Copy: func(ctx context.Context, from, to registry.Reference) error {
+		return registry.Copy(ctx, r.Client, from, to)
+	}, Policy: retry.Policy{MaxAttempts: 3, InitialDelay: time.Millisecond}}
 }
 
 func TestPut(t *testing.T) {

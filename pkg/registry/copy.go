@@ -17,8 +17,9 @@ import (
 // Copy copies the image from.Digest, with all that an index contains, to another
 // repository, under the same digest and under no tag. What is there already is not sent
 // again. Its many requests are regclient's: each is tried once, and callers, who have
-// asked both registries before, repeat the whole.
-func (c *Client) Copy(ctx context.Context, from, to Reference) error {
+// asked both registries before, repeat the whole. It is no method of Client: the
+// commands that never copy do not link what it needs.
+func Copy(ctx context.Context, c *Client, from, to Reference) error {
 	rc := regclient.New(
 		regclient.WithConfigHost(c.settings(from.Registry), c.settings(to.Registry)),
 		regclient.WithUserAgent(c.options.UserAgent),
