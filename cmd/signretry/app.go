@@ -16,10 +16,8 @@ import (
 
 	"github.com/LerianStudio/pushguard/pkg/actions"
 	"github.com/LerianStudio/pushguard/pkg/command"
-	"github.com/LerianStudio/pushguard/pkg/naming"
 	"github.com/LerianStudio/pushguard/pkg/registry"
 	"github.com/LerianStudio/pushguard/pkg/registry/host"
-	"github.com/LerianStudio/pushguard/pkg/retry"
 	"github.com/LerianStudio/pushguard/pkg/signing"
 	"github.com/LerianStudio/pushguard/pkg/signretry"
 )
@@ -129,9 +127,7 @@ func (a *app) run(ctx context.Context, env *command.Env, args []string) error {
 	if err != nil {
 		return command.FileError(err, "nothing was signed; correct the setting and run it again")
 	}
-	namer := naming.Namer{Registry: client, Policy: a.namePolicy(env), Copy: func(ctx context.Context, from, to registry.Reference) error {
-		return registry.Copy(ctx, client.Client, from, to)
-	}}
+	namer := a.namer(env, client)
 	if len(names) > 0 {
 		if err := a.complete(ctx, env, namer, images); err != nil {
 			return err
@@ -156,15 +152,6 @@ func (a *app) run(ctx context.Context, env *command.Env, args []string) error {
 	named := a.name(ctx, namer, names, report, book)
 	err = a.tell(ctx, env, report, named)
 	return errors.Join(command.Internal(book.err), err)
-}
-
-// namePolicy is the policy for what is asked of registries after and before signing.
-func (a *app) namePolicy(env *command.Env) retry.Policy {
-	policy := a.tool.Common.Policy()
-	policy.OnWait = func(w retry.Wait) {
-		env.Log.Info("waiting to try again", "for", w.Delay.Round(time.Millisecond), "after", w.Err)
-	}
-	return policy
 }
 
 func (a *app) formats() []signing.Format {

@@ -16,6 +16,7 @@ import (
 	"github.com/LerianStudio/pushguard/pkg/naming"
 	"github.com/LerianStudio/pushguard/pkg/record"
 	"github.com/LerianStudio/pushguard/pkg/registry"
+	"github.com/LerianStudio/pushguard/pkg/registry/host"
 	"github.com/LerianStudio/pushguard/pkg/retry"
 	"github.com/LerianStudio/pushguard/pkg/signretry"
 )
@@ -114,6 +115,18 @@ func (a *app) name(ctx context.Context, n naming.Namer, names []naming.Name, rep
 		return left // without the record nothing could prove whose the tags are
 	}
 	return append(n.Put(ctx, due), left...)
+}
+
+// namer asks registries with the command's policy.
+func (a *app) namer(env *command.Env, client *host.Registries) naming.Namer {
+	n := naming.Namer{Registry: client, Policy: a.tool.Common.Policy()}
+	n.Copy = func(ctx context.Context, from, to registry.Reference) error {
+		return registry.Copy(ctx, client.Client, from, to)
+	}
+	n.Policy.OnWait = func(w retry.Wait) {
+		env.Log.Info("waiting to try again", "for", w.Delay.Round(time.Millisecond), "after", w.Err)
+	}
+	return n
 }
 
 // complete copies the images to the repositories that a push has not reached.
