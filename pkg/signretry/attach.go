@@ -70,21 +70,19 @@ func (r *run) upload(ctx context.Context, ref registry.Reference, data []byte) *
 func (r *run) config(ctx context.Context, ref registry.Reference) *upload {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	u := r.configs[ref.Name()]
-	if u == nil || u.failed() {
-		u = r.upload(ctx, ref, []byte(signing.EmptyConfig))
-		r.configs[ref.Name()] = u
+	if u := r.configs[ref.Name()]; u != nil {
+		select {
+		case <-u.done:
+			if u.err == nil {
+				return u
+			}
+		default:
+			return u
+		}
 	}
+	u := r.upload(ctx, ref, []byte(signing.EmptyConfig))
+	r.configs[ref.Name()] = u
 	return u
-}
-
-func (u *upload) failed() bool {
-	select {
-	case <-u.done:
-		return u.err != nil
-	default:
-		return false
-	}
 }
 
 // wait waits for the end of the upload.
