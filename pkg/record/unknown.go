@@ -70,24 +70,33 @@ type (
 )
 
 func (r *Record) UnmarshalJSON(data []byte) error { return decode(data, (*plainRecord)(r), &r.unknown) }
-func (r *Run) UnmarshalJSON(data []byte) error    { return decode(data, (*plainRun)(r), &r.unknown) }
-func (t *Tag) UnmarshalJSON(data []byte) error    { return decode(data, (*plainTag)(t), &t.unknown) }
-func (s *State) UnmarshalJSON(data []byte) error  { return decode(data, (*plainState)(s), &s.unknown) }
+
+func (r *Run) UnmarshalJSON(data []byte) error { return decode(data, (*plainRun)(r), &r.unknown) }
+
+func (t *Tag) UnmarshalJSON(data []byte) error { return decode(data, (*plainTag)(t), &t.unknown) }
+
+func (s *State) UnmarshalJSON(data []byte) error { return decode(data, (*plainState)(s), &s.unknown) }
+
 func (i *Immutable) UnmarshalJSON(data []byte) error {
 	return decode(data, (*plainImmutable)(i), &i.unknown)
 }
+
 func (p *Published) UnmarshalJSON(data []byte) error {
 	return decode(data, (*plainPublished)(p), &p.unknown)
 }
+
 func (s *Signature) UnmarshalJSON(data []byte) error {
 	return decode(data, (*plainSignature)(s), &s.unknown)
 }
+
 func (u *Unsigned) UnmarshalJSON(data []byte) error {
 	return decode(data, (*plainUnsigned)(u), &u.unknown)
 }
+
 func (l *LogEntry) UnmarshalJSON(data []byte) error {
 	return decode(data, (*plainLogEntry)(l), &l.unknown)
 }
+
 func (c *Cleanup) UnmarshalJSON(data []byte) error {
 	return decode(data, (*plainCleanup)(c), &c.unknown)
 }

@@ -217,7 +217,7 @@ func describe(contentType string, body []byte) string {
 	case text == "":
 		return "an empty answer"
 	case strings.Contains(contentType, "html"), strings.HasPrefix(lower, "<!doctype html"), strings.HasPrefix(lower, "<html"):
-		if title := htmlTitle.FindStringSubmatch(text); title != nil && title[1] != "" {
+		if title := htmlTitle.FindStringSubmatch(text); len(title) == 2 && title[1] != "" {
 			return wire.OneLine(fmt.Sprintf("an HTML page (%q)", title[1]))
 		}
 		return "an HTML page"
