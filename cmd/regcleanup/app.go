@@ -41,6 +41,7 @@ func newTool() *command.Tool {
 		Description: "Prints what it would do; --delete does it. A tag is deleted only with proof that this run created it, " +
 			"and given back its image from before only with proof that this run moved it. In doubt it is kept. " +
 			"Each tag is read again right before it is touched. What cannot be undone is a warning with the way to do it by hand.",
+		Manual: manual,
 		Common: command.Common{
 			ManyRecords: true,
 			Timeout:     30 * time.Second,

@@ -16,9 +16,11 @@ import (
 
 	"github.com/LerianStudio/pushguard/pkg/actions"
 	"github.com/LerianStudio/pushguard/pkg/command"
+	"github.com/LerianStudio/pushguard/pkg/naming"
 	"github.com/LerianStudio/pushguard/pkg/record"
 	"github.com/LerianStudio/pushguard/pkg/registry"
 	"github.com/LerianStudio/pushguard/pkg/registry/host"
+	"github.com/LerianStudio/pushguard/pkg/retry"
 	"github.com/LerianStudio/pushguard/pkg/signing"
 	"github.com/LerianStudio/pushguard/pkg/signretry"
 )
@@ -38,6 +40,7 @@ type app struct {
 	format       string
 	annotations  []string // KEY=VALUE
 	recursive    bool
+	thenTags     []string
 	anyRun       bool
 	parallel     int
 	identity     identity
@@ -63,10 +66,12 @@ func newTool() *command.Tool {
 			command.Strings("annotation", "sign `KEY=VALUE` with the image", &a.annotations),
 			command.Bool("recursive", "sign the manifests that an index lists, too", &a.recursive),
 			command.AnyRun(&a.anyRun),
+			command.Strings("then-tag", "once an image is signed in all its repositories, put `TAG` on it: a tag for each repository of the run, or registry/repository:tag", &a.thenTags),
 			&cli.IntFlag{Name: "parallel", Usage: "sign `N` digests at once", Destination: &a.parallel, Value: a.parallel},
 		}, a.identity.flags(), a.serviceFlags()),
 		// As many attempts as the time allows: Rekor's bad spells last several minutes,
 		// and ten attempts are over in two.
+		Manual: manual,
 		Common: command.Common{Timeout: 30 * time.Second, InitialDelay: time.Second, MaxDelay: time.Minute, MaxElapsed: 15 * time.Minute},
 		Run:    a.run,
 	}
@@ -113,6 +118,10 @@ func (a *app) run(ctx context.Context, env *command.Env, args []string) error {
 	if err != nil {
 		return err
 	}
+	names, err := a.names(images, book)
+	if err != nil {
+		return err
+	}
 	token, err := a.identity.source(env)
 	if err != nil {
 		return err
@@ -123,6 +132,12 @@ func (a *app) run(ctx context.Context, env *command.Env, args []string) error {
 	client, err := host.Open(ctx, registry.Options{Timeout: a.tool.Common.Timeout, Log: env.Log}, env.Getenv)
 	if err != nil {
 		return command.FileError(err, "nothing was signed; correct the setting and run it again")
+	}
+	namer := naming.Namer{Registry: client, Policy: a.namePolicy(env)}
+	if len(names) > 0 {
+		if err := a.complete(ctx, env, namer, images); err != nil {
+			return err
+		}
 	}
 	report := signretry.Run(ctx, images, signretry.Options{
 		Registry:    client,
@@ -140,8 +155,18 @@ func (a *app) run(ctx context.Context, env *command.Env, args []string) error {
 		OnWait:      func(w signretry.Waiting) { showWait(ctx, env, w) },
 	})
 	env.Live.Clear()
-	err = a.tell(ctx, env, report)
+	named := a.name(ctx, namer, names, report, book)
+	err = a.tell(ctx, env, report, named)
 	return errors.Join(command.Internal(book.err), err)
+}
+
+// namePolicy is the policy for what is asked of registries after and before signing.
+func (a *app) namePolicy(env *command.Env) retry.Policy {
+	policy := a.tool.Common.Policy()
+	policy.OnWait = func(w retry.Wait) {
+		env.Log.Info("waiting to try again", "for", w.Delay.Round(time.Millisecond), "after", w.Err)
+	}
+	return policy
 }
 
 func (a *app) formats() []signing.Format {

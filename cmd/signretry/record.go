@@ -51,14 +51,17 @@ func (b *book) pushed(refs []registry.Reference) error {
 }
 
 // images returns what the record knows to be published.
-func (b *book) images() []registry.Reference {
-	var images []registry.Reference
+func (b *book) images() (refs []registry.Reference) {
 	for _, i := range b.ToSign() {
-		if ref, err := registry.ParseReference(i.Name + ":" + i.Tag + "@" + i.Digest); err == nil {
-			images = append(images, ref)
+		name := i.Name
+		if i.Tag != "" {
+			name += ":" + i.Tag
+		}
+		if ref, err := registry.ParseReference(name + "@" + i.Digest); err == nil {
+			refs = append(refs, ref)
 		}
 	}
-	return images
+	return refs
 }
 
 func imageOf(ref registry.Reference) record.Image {

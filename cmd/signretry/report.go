@@ -16,12 +16,13 @@ import (
 
 	"github.com/LerianStudio/pushguard/pkg/actions"
 	"github.com/LerianStudio/pushguard/pkg/command"
+	"github.com/LerianStudio/pushguard/pkg/naming"
 	"github.com/LerianStudio/pushguard/pkg/signing"
 	"github.com/LerianStudio/pushguard/pkg/signretry"
 )
 
 // tell prints the answer, writes the step's outputs and decides the exit code.
-func (a *app) tell(ctx context.Context, env *command.Env, report signretry.Report) error {
+func (a *app) tell(ctx context.Context, env *command.Env, report signretry.Report, named []naming.Result) error {
 	failures := slices.DeleteFunc(slices.Clone(report.Results), func(r signretry.Result) bool { return r.Status != signretry.Failed })
 	line := ""
 	if len(failures) > 0 {
@@ -29,14 +30,14 @@ func (a *app) tell(ctx context.Context, env *command.Env, report signretry.Repor
 	}
 	var err error
 	if a.tool.Common.JSON {
-		err = env.AnswerJSON(newAnswer(report, line))
+		err = env.AnswerJSON(newAnswer(report, named, line))
 	} else {
-		err = env.AnswerTable(table(report))
+		err = env.AnswerTable(table(report, named))
 	}
 	written := command.Internal(errors.Join(err,
-		env.Workflow.SetOutputs(outputs(report, a.tool.Common.Record)),
-		env.Workflow.Summary("### signretry\n\n"+command.MarkdownTable(table(report))+timeline(report.Attempts))))
-	return errors.Join(written, a.conclude(ctx, env, report, failures, line))
+		env.Workflow.SetOutputs(outputs(report, named, a.tool.Common.Record)),
+		env.Workflow.Summary("### signretry\n\n"+command.MarkdownTable(table(report, named))+timeline(report.Attempts))))
+	return errors.Join(written, a.conclude(ctx, env, report, failures, line), concludeNames(named))
 }
 
 // conclude turns failures into a warning or an exit code; line is the command that signs
@@ -131,6 +132,7 @@ type answer struct {
 	Signed   bool              `json:"signed"` // all of them
 	Identity *signing.Identity `json:"identity"`
 	Images   []answerImage     `json:"images"`
+	Tags     []answerTag       `json:"tags"`            // of --then-tag
 	Later    string            `json:"later,omitempty"` // the command that signs what is not signed
 	Attempts []answerAttempt   `json:"attempts"`
 }
@@ -160,8 +162,8 @@ type answerAttempt struct {
 	Error  string    `json:"error,omitempty"`
 }
 
-func newAnswer(r signretry.Report, later string) answer {
-	a := answer{Schema: answerSchema, Signed: later == "", Later: later, Images: []answerImage{}, Attempts: []answerAttempt{}}
+func newAnswer(r signretry.Report, named []naming.Result, later string) answer {
+	a := answer{Schema: answerSchema, Signed: later == "", Later: later, Images: []answerImage{}, Tags: answerTags(named, r), Attempts: []answerAttempt{}}
 	if r.Identity.Subject != "" {
 		a.Identity = &r.Identity
 	}
@@ -191,7 +193,7 @@ func newAnswer(r signretry.Report, later string) answer {
 }
 
 // table is the answer for people and scripts, and the step summary.
-func table(r signretry.Report) [][]string {
+func table(r signretry.Report, named []naming.Result) [][]string {
 	rows := [][]string{{"IMAGE", "STATUS", "LOG INDEX"}}
 	for _, res := range r.Results {
 		var indexes []string
@@ -207,11 +209,11 @@ func table(r signretry.Report) [][]string {
 		}
 		rows = append(rows, []string{res.Ref.String(), status, index})
 	}
-	return rows
+	return append(rows, tagRows(named, r)...)
 }
 
 // outputs are the step's. log_index is that of the first image that has one.
-func outputs(r signretry.Report, recordPath string) []actions.Output {
+func outputs(r signretry.Report, names []naming.Result, recordPath string) []actions.Output {
 	var signed, unsigned []string
 	index := ""
 	for _, res := range r.Results {
@@ -224,7 +226,10 @@ func outputs(r signretry.Report, recordPath string) []actions.Output {
 			index = strconv.FormatInt(l.Index, 10)
 		}
 	}
+	named, unnamed := tagOutputs(names)
 	return []actions.Output{
+		{Name: "named_refs", Value: strings.Join(named, "\n")},
+		{Name: "unnamed_refs", Value: strings.Join(unnamed, "\n")},
 		{Name: "signed", Value: strconv.FormatBool(len(unsigned) == 0)},
 		{Name: "signed_refs", Value: strings.Join(signed, "\n")},
 		{Name: "unsigned_refs", Value: strings.Join(unsigned, "\n")},
@@ -258,6 +263,9 @@ func (a *app) commandLine(failures []signretry.Result) string {
 	}
 	if a.identity.login != loginAuto {
 		words = append(words, "--login="+a.identity.login)
+	}
+	for _, tag := range a.thenTags {
+		words = append(words, quote("--then-tag="+tag))
 	}
 	for _, annotation := range a.annotations {
 		words = append(words, quote("--annotation="+annotation))

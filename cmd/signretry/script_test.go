@@ -54,7 +54,7 @@ func TestScripts(t *testing.T) {
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"metadata": metadata, "sigstore": sigstore, "count": count, "identity": beWorkflow, "token": token,
+			"metadata": metadata, "sigstore": sigstore, "count": count, "named": named, "absent": absent, "identity": beWorkflow, "token": token,
 		},
 		Replace: func(ts *testscript.TestScript, output string) string {
 			output = strings.ReplaceAll(output, sigstoreOf(ts).URL, "https://sigstore.example")
@@ -101,6 +101,23 @@ func sigstoreOf(ts *testscript.TestScript) *signingtest.Sigstore {
 func metadata(ts *testscript.TestScript, _ bool, args []string) {
 	text := fmt.Sprintf(`{"buildx.build.ref":"b/b/x","containerimage.digest":%q,"image.name":%q}`, ts.Getenv("DIGEST"), args[1])
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
+}
+
+// named REGISTRY/REPOSITORY:TAG wants the tag to name $DIGEST; absent wants it to name
+// nothing.
+func named(ts *testscript.TestScript, _ bool, args []string) { names(ts, args[0], ts.Getenv("DIGEST")) }
+
+func absent(ts *testscript.TestScript, _ bool, args []string) { names(ts, args[0], "") }
+
+func names(ts *testscript.TestScript, name, want string) {
+	host, rest, _ := strings.Cut(name, "/")
+	repository, tag, _ := strings.Cut(rest, ":")
+	resp, err := http.Head("http://" + host + "/v2/" + repository + "/manifests/" + tag)
+	ts.Check(err)
+	defer resp.Body.Close()
+	if got := resp.Header.Get("Docker-Content-Digest"); got != want {
+		ts.Fatalf("%s names %q, want %q", name, got, want)
+	}
 }
 
 // sigstore SERVICE WHAT TIMES plans faults: a status, lost, not-found, html,

@@ -22,7 +22,7 @@ func timeline(attempts []signretry.Attempt) string {
 		return ""
 	}
 	var b strings.Builder
-	b.WriteString("\n```mermaid\n%%{init: {\"gantt\": {\"leftPadding\": 170}}}%%\ngantt\n  dateFormat x\n  axisFormat %H:%M:%S\n  todayMarker off\n")
+	b.WriteString("\n```mermaid\n%%{init: {\"gantt\": {\"leftPadding\": 210}}}%%\ngantt\n  dateFormat x\n  axisFormat %H:%M:%S\n  todayMarker off\n")
 	section := ""
 	bars, left := 0, 0
 	for _, a := range ordered(attempts) {

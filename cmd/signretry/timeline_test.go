@@ -27,7 +27,7 @@ func TestTimeline(t *testing.T) {
 		{Stage: "attach", Subject: "localhost:5000/a:b@" + digest, Number: 1, Start: at(7 * time.Second), Took: time.Second},
 		{Stage: "log entry", Subject: digest, Number: 2, Start: at(6 * time.Second), Took: time.Second},
 	}
-	want := "\n```mermaid\n%%{init: {\"gantt\": {\"leftPadding\": 170}}}%%\ngantt\n  dateFormat x\n  axisFormat %H:%M:%S\n  todayMarker off\n" +
+	want := "\n```mermaid\n%%{init: {\"gantt\": {\"leftPadding\": 210}}}%%\ngantt\n  dateFormat x\n  axisFormat %H:%M:%S\n  todayMarker off\n" +
 		"  section identity\n  try 1 :done, 1795536000000, 1795536000001\n" +
 		"  section image app 206ca9c9\n  try 1 :done, 1795536000000, 1795536001000\n" +
 		"  section log entry 206ca9c9\n  try 1 :crit, 1795536002000, 1795536003000\n  wait 3s :active, 1795536003000, 1795536006000\n  try 2 :done, 1795536006000, 1795536007000\n" +

@@ -39,6 +39,7 @@ func newTool() *command.Tool {
 			"some-command | tagcheck [flags] -",
 		Description: "Asks each registry once and changes nothing. A tag is absent only when the registry itself says so; " +
 			"no answer, no login or a page of a proxy make it unknown. Registries are asked with docker's logins.",
+		Manual: manual,
 		Common: command.Common{
 			Timeout:     30 * time.Second,
 			MaxAttempts: 5, InitialDelay: time.Second, MaxDelay: 10 * time.Second, MaxElapsed: 2 * time.Minute,
@@ -91,6 +92,7 @@ func run(ctx context.Context, env *command.Env, common *command.Common, o *optio
 	if ctx.Err() != nil {
 		return context.Cause(ctx) // nothing is certain of tags that were not asked for
 	}
+	checker.CheckPushed(budget, tags, rec.PushedTo)
 	remember(rec, tags)
 	result := tagcheck.Judge(tags, tagcheck.Mode(o.onExisting), tagcheck.Mode(o.onUnknown))
 	note(rec, tags)
@@ -149,6 +151,7 @@ func remember(rec *record.Record, tags []tagcheck.Tag) {
 	for i := range tags {
 		before := rec.Before(tags[i].Ref.String())
 		tags[i].Before = tagcheck.Before{State: tagcheck.State(before.State), Digest: before.Digest}
+		tags[i].Own = rec.IsOwn(tags[i].Ref.String(), tags[i].Digest)
 	}
 }
 
@@ -184,10 +187,13 @@ func conclude(env *command.Env, o *options, r tagcheck.Result) error {
 			env.Warn("going on without knowing whether "+t.Ref.String()+" exists", "reason", t.Err)
 		}
 	}
-	if len(r.Existing) > 0 && o.onExisting == string(tagcheck.Warn) {
+	if len(r.Existing) > 0 && o.onExisting == string(tagcheck.Warn) && !r.Resumed {
 		warnOverwrite(env, r)
 	}
-	if len(r.Missing) > 0 && o.onExisting == string(tagcheck.Skip) {
+	if r.Resumed {
+		env.Log.Info("an earlier attempt of this run has published the image: go on from there, do not build it again", "digest", r.Digest)
+	}
+	if len(r.Missing) > 0 && (o.onExisting == string(tagcheck.Skip) || r.Resumed) {
 		for i, missing := range r.Missing {
 			env.Warn("the image is published but lacks a tag: copy it, do not build it again", "missing", missing, "copy_from", r.CopyFrom[i])
 		}

@@ -21,12 +21,13 @@ import (
 // toolTags leave out of Trillian the databases and elections that are not used.
 const toolTags = "postgresql,etcd"
 
-// BuildTools builds the tools of the go.mod in moduleDir (its tool directives)
-// into the user's cache folder and returns that folder. It is built once for
-// each content of go.mod, so a changed pin is a new folder and an unchanged one
-// costs nothing. The folder appears whole or not at all.
-func BuildTools(ctx context.Context, moduleDir string) (string, error) {
-	pins, err := os.ReadFile(filepath.Join(moduleDir, "go.mod"))
+// BuildTools builds the tools of the module in moduleDir (its tool directives) into
+// the user's cache folder and returns that folder; with packages, at least those of
+// them, so that who needs a registry does not build a Sigstore. It is built once for
+// each content of go.mod and of the module's own files, so a changed pin is a new
+// folder and an unchanged one costs nothing. The folder appears whole or not at all.
+func BuildTools(ctx context.Context, moduleDir string, packages ...string) (string, error) {
+	pinned, err := pins(moduleDir)
 	if err != nil {
 		return "", fmt.Errorf("read the tools' pins: %w", err)
 	}
@@ -34,21 +35,30 @@ func BuildTools(ctx context.Context, moduleDir string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("build tools: %w", err)
 	}
-	key := sha256.Sum256(fmt.Appendf(pins, "%s %s/%s %s", runtime.Version(), runtime.GOOS, runtime.GOARCH, toolTags))
+	key := sha256.Sum256(fmt.Appendf(pinned, "%s %s/%s %s", runtime.Version(), runtime.GOOS, runtime.GOARCH, toolTags))
 	dir := filepath.Join(cache, "pushguard", fmt.Sprintf("e2e-tools-%x", key[:8]))
 	if _, err := os.Stat(dir); err == nil {
-		return dir, nil
+		return dir, nil // all of them
+	}
+	what := []string{"tool"}
+	if len(packages) > 0 {
+		what = packages
+		some := sha256.Sum256([]byte(strings.Join(packages, " ")))
+		dir += fmt.Sprintf("-%x", some[:4])
+		if _, err := os.Stat(dir); err == nil {
+			return dir, nil
+		}
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return "", fmt.Errorf("build tools: %w", err)
 	}
-	fmt.Fprintf(os.Stderr, "building the tools of %s into %s: minutes on a cold machine\n", moduleDir, dir)
+	fmt.Fprintf(os.Stderr, "building %s of %s into %s: minutes on a cold machine\n", strings.Join(what, " "), moduleDir, dir)
 	tmp, err := os.MkdirTemp(filepath.Dir(dir), "building-")
 	if err != nil {
 		return "", fmt.Errorf("build tools: %w", err)
 	}
 	defer os.RemoveAll(tmp)
-	if err := goBuild(ctx, moduleDir, tmp, "-tags", toolTags, "tool"); err != nil {
+	if err := goBuild(ctx, moduleDir, tmp, append([]string{"-tags", toolTags}, what...)...); err != nil {
 		return "", err
 	}
 	// Losing the race against another run is fine: its folder is the same.
@@ -56,6 +66,24 @@ func BuildTools(ctx context.Context, moduleDir string) (string, error) {
 		return "", fmt.Errorf("build tools: %w", err)
 	}
 	return dir, nil
+}
+
+// pins are the go.mod in moduleDir and the programs of the module's own, which are one
+// folder below it.
+func pins(moduleDir string) ([]byte, error) {
+	sources, err := filepath.Glob(filepath.Join(moduleDir, "*", "*.go"))
+	if err != nil {
+		return nil, err
+	}
+	var all []byte
+	for _, path := range append([]string{filepath.Join(moduleDir, "go.mod")}, sources...) {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, content...)
+	}
+	return all, nil
 }
 
 // ModuleDir is the folder of a module that the go.mod in moduleDir requires,

@@ -24,6 +24,9 @@ const (
 	keyID     = "e2e"
 )
 
+// Commit is the one that jobs run at, unless their grant says otherwise.
+const Commit = "8d3bf2a4c1b7f0e6d5a49c3827160f5e4d3c2b1a"
+
 // Issuer is an OpenID Connect issuer with the token endpoint that GitHub gives
 // to a job with "id-token: write", and GitHub's claims.
 type Issuer struct {
@@ -39,6 +42,7 @@ type Issuer struct {
 // Grant is one job's right to ask for identity tokens.
 type Grant struct {
 	Identity string // that the certificate will name: https://github.com/ORG/REPO/.github/workflows/…@REF
+	Commit   string // that the certificate will name
 
 	issuer *Issuer
 	bearer string
@@ -67,7 +71,7 @@ func (i *Issuer) Close() { i.server.Close() }
 // Grant registers a job of workflow (ORG/REPO/.github/workflows/FILE@REF) and
 // returns the right to its tokens.
 func (i *Issuer) Grant(workflow string) *Grant {
-	g := &Grant{Identity: "https://github.com/" + workflow, issuer: i, bearer: rand.Text()}
+	g := &Grant{Identity: "https://github.com/" + workflow, Commit: Commit, issuer: i, bearer: rand.Text()}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.grant[g.bearer] = g
@@ -134,7 +138,7 @@ func (i *Issuer) token(w http.ResponseWriter, r *http.Request) {
 	if audience == "" {
 		audience = "https://github.com/LerianStudio"
 	}
-	jwt, err := i.sign(claims(i.URL, g.Identity, audience, time.Now()))
+	jwt, err := i.sign(claims(i.URL, g, audience, time.Now()))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
@@ -144,12 +148,12 @@ func (i *Issuer) token(w http.ResponseWriter, r *http.Request) {
 
 // claims are those of a GitHub workflow token that Fulcio reads, and the ones
 // every token has.
-func claims(issuer, identity, audience string, now time.Time) map[string]any {
-	workflow := strings.TrimPrefix(identity, "https://github.com/")
+func claims(issuer string, g *Grant, audience string, now time.Time) map[string]any {
+	workflow := strings.TrimPrefix(g.Identity, "https://github.com/")
 	path, ref, _ := strings.Cut(workflow, "@")
 	repository, _, _ := strings.Cut(path, "/.github/")
 	owner, _, _ := strings.Cut(repository, "/")
-	const sha = "8d3bf2a4c1b7f0e6d5a49c3827160f5e4d3c2b1a"
+	sha := g.Commit
 	return map[string]any{
 		"iss": issuer, "aud": audience, "sub": "repo:" + repository + ":ref:" + ref,
 		"iat": now.Unix(), "nbf": now.Add(-time.Minute).Unix(), "exp": now.Add(tokenLife).Unix(), "jti": rand.Text(),

@@ -13,24 +13,46 @@ import (
 	"github.com/LerianStudio/pushguard/e2e/process"
 )
 
-// Distribution starts the reference registry, which has no referrers API, with
-// deletion switched on or off. It returns its host and port.
+// Distribution starts the reference registry, version 3, which has no referrers API,
+// with deletion switched on or off. It returns its host and port.
 func (s *Stack) Distribution(ctx context.Context, deletes bool) (string, error) {
+	return s.distribution(ctx, "distribution", "registry", []string{"serve"}, deletes)
+}
+
+// Distribution2 starts version 2.8, which is what registry:2 is.
+func (s *Stack) Distribution2(ctx context.Context, deletes bool) (string, error) {
+	return s.distribution(ctx, "distribution2", filepath.Join(s.tools.Registries, "distribution2"), nil, deletes)
+}
+
+func (s *Stack) distribution(ctx context.Context, name, path string, args []string, deletes bool) (string, error) {
 	url, ports, err := addresses(ctx, 1)
 	if err != nil {
 		return "", err
 	}
+	// The header is in the configuration of both versions' images.
 	config := fmt.Sprintf(`version: 0.1
 log: {level: warn, accesslog: {disabled: true}}
 storage: {inmemory: {}, delete: {enabled: %t}}
-http: {addr: "127.0.0.1:%s"}
+http: {addr: "127.0.0.1:%s", headers: {X-Content-Type-Options: [nosniff]}}
 `, deletes, ports[0])
-	path := filepath.Join(s.dir, "distribution-"+ports[0]+".yml")
-	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+	name += "-" + ports[0]
+	file := filepath.Join(s.dir, name+".yml")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return "", fmt.Errorf("write distribution's configuration: %w", err)
 	}
+	return s.registry(ctx, url, process.Command{Name: name, Path: path, Args: append(args, file)})
+}
+
+// Ociregistry starts CUE's registry, which has the referrers API and deletion, unless
+// its tags are immutable.
+func (s *Stack) Ociregistry(ctx context.Context, immutable bool) (string, error) {
+	url, ports, err := addresses(ctx, 1)
+	if err != nil {
+		return "", err
+	}
 	return s.registry(ctx, url, process.Command{
-		Name: "distribution-" + ports[0], Path: "registry", Args: []string{"serve", path},
+		Name: "ociregistry-" + ports[0], Path: filepath.Join(s.tools.Registries, "ociregistry"),
+		Args: []string{"-addr", "127.0.0.1:" + ports[0], fmt.Sprintf("-immutable=%t", immutable)},
 	})
 }
 

@@ -51,16 +51,21 @@ type Log struct {
 // Tools are the folders of the pinned programs, and of a module whose files are
 // used beside them.
 type Tools struct {
-	Servers  string // the servers and cosign 3
-	Cosign2  string // cosign 2; "" where it is not used
-	Trillian string // Trillian's source
+	Servers    string // the servers and cosign 3; who starts no Sigstore needs its registries alone
+	Registries string // the registries that have a module of their own; "" where they are not used
+	Cosign2    string // cosign 2; "" where it is not used
+	Trillian   string // Trillian's source
 }
+
+// New is a stack without a Sigstore, for tests of registries, with its files in dir.
+func New(dir string, tools Tools) *Stack { return &Stack{dir: dir, tools: tools} }
 
 // Start brings up the issuer, PostgreSQL, Trillian, the CT log, Fulcio, the
 // timestamp authority and both versions of Rekor, with their files in dir. On an
 // error nothing is left running.
 func Start(ctx context.Context, dir string, tools Tools) (_ *Stack, err error) {
-	s := &Stack{dir: dir, tools: tools, since: time.Now().Add(-time.Minute)}
+	s := New(dir, tools)
+	s.since = time.Now().Add(-time.Minute)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Stop())
@@ -129,9 +134,13 @@ func (s *Stack) Env() []string {
 	}
 }
 
-// serve starts a tool and waits until url answers. On an error it is stopped.
+// serve starts a tool, whose path is below the folder of the servers or absolute, and
+// waits until url answers. On an error it is stopped.
 func (s *Stack) serve(ctx context.Context, c process.Command, url string) error {
-	c.Dir, c.Path = s.dir, filepath.Join(s.tools.Servers, c.Path)
+	c.Dir = s.dir
+	if !filepath.IsAbs(c.Path) {
+		c.Path = filepath.Join(s.tools.Servers, c.Path)
+	}
 	server, err := s.start(c)
 	if err != nil {
 		return err

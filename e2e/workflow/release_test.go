@@ -40,7 +40,7 @@ func startReleases(ctx context.Context, dir string) error {
 }
 
 func archiveName() string {
-	return fmt.Sprintf("pushguard_%s_linux_%s.tar.gz", release, runtime.GOARCH)
+	return fmt.Sprintf("pushguard-commands_%s_linux_%s.tar.gz", release, runtime.GOARCH)
 }
 
 // writeRelease fills dir with an archive of the commands in bin, its checksum, and

@@ -233,14 +233,7 @@ func (r *team) command(ctx context.Context, t *testing.T, args ...string) *exec.
 	for name, value := range r.secrets {
 		args = append(args, "--secret", name+"="+value)
 	}
-	for _, action := range actions(t) {
-		name, _, _ := strings.Cut(action, "@")
-		stand, err := filepath.Abs(filepath.Join("testdata", "actions", name[strings.Index(name, "/")+1:]))
-		if err != nil {
-			t.Fatal(err)
-		}
-		args = append(args, "--local-repository", action+"="+stand)
-	}
+	args = append(args, standIns(t, "publish-image.yml")...)
 	cmd := exec.CommandContext(ctx, e2e.act, args...)
 	cmd.Dir, cmd.Stdin = r.dir, bytes.NewReader(nil)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
@@ -254,18 +247,23 @@ func (r *team) command(ctx context.Context, t *testing.T, args ...string) *exec.
 
 var used = regexp.MustCompile(`uses: (\S+/\S+@[0-9a-f]{40})`)
 
-// actions are those that the workflow uses.
-func actions(t *testing.T) []string {
+// standIns tells act what stands in for the actions that a workflow of ours uses. act
+// itself brings the work tree where a job checks its own repository out.
+func standIns(t *testing.T, workflow string) (args []string) {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(e2e.root, ".github", "workflows", "publish-image.yml"))
+	data, err := os.ReadFile(filepath.Join(e2e.root, ".github", "workflows", workflow))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var list []string
 	for _, match := range used.FindAllStringSubmatch(string(data), -1) {
-		if !slices.Contains(list, match[1]) {
-			list = append(list, match[1])
+		name, _, _ := strings.Cut(match[1], "@")
+		stand, err := filepath.Abs(filepath.Join("testdata", "actions", name[strings.Index(name, "/")+1:]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if arg := match[1] + "=" + stand; !slices.Contains(args, arg) {
+			args = append(args, "--local-repository", arg)
 		}
 	}
-	return list
+	return args
 }

@@ -40,6 +40,7 @@ type Tool struct {
 	Description string // paragraphs of the help
 	Flags       []cli.Flag
 	Common      Common
+	Manual      Manual
 	// Run does the work. Its error decides the exit code, see [ExitError].
 	Run func(ctx context.Context, env *Env, args []string) error
 }
@@ -119,11 +120,13 @@ func run(ctx context.Context, tool *Tool, args []string, env *Env) error {
 	flags := slices.Concat(tool.Flags, tool.Common.flags(tool.Name))
 	nameVariables(tool.Name, flags)
 	// Not urfave/cli's own help flag: that one is a global which every run writes to.
-	help, version := false, false
+	help, version, generate := false, false, ""
 	var helpText strings.Builder
 	flags = append(flags,
 		&cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "print this help and exit", Destination: &help, DisableDefaultText: true},
-		&cli.BoolFlag{Name: "version", Usage: "print the version and exit", Destination: &version, DisableDefaultText: true})
+		&cli.BoolFlag{Name: "version", Usage: "print version, commit and date, and exit", Destination: &version, DisableDefaultText: true},
+		generateFlag(&generate))
+	page := newPage(tool, flags)
 	args, err := arrange(flags, args)
 	if err != nil {
 		return err
@@ -134,6 +137,7 @@ func run(ctx context.Context, tool *Tool, args []string, env *Env) error {
 		UsageText:                 tool.Synopsis,
 		Description:               tool.Description,
 		CustomAppHelpTemplate:     helpTemplate,
+		Metadata:                  map[string]any{"exit": wrapped(tool.Manual.Exit)},
 		Flags:                     flags,
 		HideHelp:                  true,
 		HideVersion:               true,
@@ -151,7 +155,10 @@ func run(ctx context.Context, tool *Tool, args []string, env *Env) error {
 				return cli.ShowAppHelp(c)
 			}
 			if version {
-				return env.Answer(Version(tool.Name))
+				return env.version(tool.Common.JSON)
+			}
+			if generate != "" {
+				return env.Answer(generators[generate](page))
 			}
 			env.Log = newLogger(env, tool.Common.level(env.Getenv))
 			if err := tool.Common.check(); err != nil {

@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"runtime"
-	"runtime/debug"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -81,15 +79,6 @@ func ShortDigest(digest string) string {
 	return digest
 }
 
-// Version says which build this is, from the build info that Go embeds.
-func Version(tool string) string {
-	version := "(devel)"
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		version = info.Main.Version
-	}
-	return fmt.Sprintf("%s %s (%s %s/%s)", tool, version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-}
-
 // helpTemplate is urfave/cli's, with the sections that one command needs.
 const helpTemplate = `{{.Name}} - {{.Usage}}
 
@@ -102,6 +91,4 @@ USAGE
    {{.}}{{end}}
 {{end}}
 EXIT STATUS
-   0 go on   1 no   2 usage   3 a service could not be asked   4 some done, some not
-   5 internal failure: a file that cannot be written, a bug   130, 143 interrupted
-`
+{{.Metadata.exit}}`

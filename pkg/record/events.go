@@ -39,13 +39,16 @@ func (r *Record) Seen(l Look) {
 	t.Now = &l.State
 }
 
-// Published notes that this run pushed an image under its tag; source says how that is
-// known. Another run's record is refused: it would prove something that is not so.
+// Published notes that this run pushed an image under its tag, or by its digest when it
+// has no tag; source says how that is known. Another run's record is refused: it would prove something that is not so.
 func (r *Record) Published(image Image, source string, at time.Time) error {
 	if r.foreign {
 		return &OtherRunError{Path: r.path, Owner: r.Run, Now: r.opener}
 	}
 	if image.Tag == "" {
+		if !slices.ContainsFunc(r.Images, image.is) {
+			r.Images = append(r.Images, Pushed{Name: image.Name, Digest: image.Digest, Source: source, At: at})
+		}
 		return nil
 	}
 	t := r.put(image.ref())
@@ -59,18 +62,18 @@ func (r *Record) Published(image Image, source string, at time.Time) error {
 // tags that are known to have its digest.
 func (r *Record) Signed(image Image, s Signature) {
 	s.Digest = image.Digest
-	for _, t := range r.tagsOf(image) {
-		if !slices.ContainsFunc(t.Signatures, s.same) {
-			t.Signatures = append(t.Signatures, s)
+	for _, e := range r.entries(image) {
+		if !slices.ContainsFunc(*e.signatures, s.same) {
+			*e.signatures = append(*e.signatures, s)
 		}
-		t.Unsigned = nil
+		*e.unsigned = nil
 	}
 }
 
 // NotSigned notes why an image could not be signed.
 func (r *Record) NotSigned(image Image, reason string, at time.Time) {
-	for _, t := range r.tagsOf(image) {
-		t.Unsigned = &Unsigned{Digest: image.Digest, Reason: reason, At: at}
+	for _, e := range r.entries(image) {
+		*e.unsigned = &Unsigned{Digest: image.Digest, Reason: reason, At: at}
 	}
 }
 
@@ -93,8 +96,27 @@ func (r *Record) Before(ref string) State {
 	return State{}
 }
 
-// ToSign lists what the record knows to be published: by this run, or found by a run
-// that built nothing. A moving tag that this run did not publish is someone else's.
+// IsOwn reports whether this run published an image under a tag that was not there
+// before the run, or moved the tag to it.
+func (r *Record) IsOwn(ref, digest string) bool {
+	t := r.Tag(ref)
+	return t != nil && digest != "" && t.Published != nil && t.Published.Digest == digest &&
+		t.Before != nil && t.Before.State != Unknown && t.Before.Digest != digest
+}
+
+// PushedTo returns the digest of the image that this run pushed last into a repository
+// by its digest, "" for none.
+func (r *Record) PushedTo(name string) string {
+	for _, p := range slices.Backward(r.Images) {
+		if p.Name == name {
+			return p.Digest
+		}
+	}
+	return ""
+}
+
+// ToSign lists what the record knows to be published: by this run, under its tags and by
+// its digest, or found by a run that built nothing. A moving tag that this run did not publish is someone else's.
 func (r *Record) ToSign() []Image {
 	var images []Image
 	for i := range r.Tags {
@@ -103,6 +125,12 @@ func (r *Record) ToSign() []Image {
 		digest := t.digest()
 		if ok && digest != "" && (!t.Moving || t.Published != nil) {
 			images = append(images, Image{Name: name, Tag: tag, Digest: digest})
+		}
+	}
+	for _, p := range r.Images {
+		known := func(i Image) bool { return i.Name == p.Name && i.Digest == p.Digest }
+		if p.Digest == r.PushedTo(p.Name) && !slices.ContainsFunc(images, known) {
+			images = append(images, Image{Name: p.Name, Digest: p.Digest})
 		}
 	}
 	return images
@@ -129,22 +157,34 @@ func (r *Record) put(ref string) *Tag {
 	return &r.Tags[len(r.Tags)-1]
 }
 
-// tagsOf are the entries that an image is noted at.
-func (r *Record) tagsOf(image Image) []*Tag {
+// entry is where the signatures of an image are noted.
+type entry struct {
+	signatures *[]Signature
+	unsigned   **Unsigned
+}
+
+// entries are those of an image: its tag's, or those of all tags that are known to have
+// its digest, and of the image that was pushed by its digest.
+func (r *Record) entries(image Image) []entry {
 	if image.Tag != "" {
 		if t := r.put(image.ref()); t != nil {
-			return []*Tag{t}
+			return []entry{{&t.Signatures, &t.Unsigned}}
 		}
 		return nil
 	}
-	var tags []*Tag
+	var found []entry
 	for i := range r.Tags {
 		t := &r.Tags[i]
 		if name, _, ok := cut(t.Ref); ok && name == image.Name && t.digest() == image.Digest {
-			tags = append(tags, t)
+			found = append(found, entry{&t.Signatures, &t.Unsigned})
 		}
 	}
-	return tags
+	for i := range r.Images {
+		if p := &r.Images[i]; image.is(*p) {
+			found = append(found, entry{&p.Signatures, &p.Unsigned})
+		}
+	}
+	return found
 }
 
 // digest is what the tag names, as far as the record knows.
@@ -164,6 +204,8 @@ func (s Signature) same(other Signature) bool {
 	return s.Format == other.Format && s.Digest == other.Digest &&
 		(s.Log == nil && other.Log == nil || s.Log != nil && other.Log != nil && s.Log.URL == other.Log.URL && s.Log.Index == other.Log.Index)
 }
+
+func (i Image) is(p Pushed) bool { return p.Name == i.Name && p.Digest == i.Digest }
 
 func (i Image) ref() string { return i.Name + ":" + i.Tag }
 

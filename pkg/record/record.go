@@ -24,6 +24,8 @@ type Record struct {
 	Schema string `json:"schema"`
 	Run    Run    `json:"run"`
 	Tags   []Tag  `json:"tags"`
+	// Images are those that the run pushed by their digests, before they had a tag.
+	Images []Pushed `json:"images,omitempty"`
 
 	unknown fields
 	path    string // where it was opened, "" for one in memory
@@ -87,8 +89,20 @@ type Immutable struct {
 // Published is what this run pushed under the tag.
 type Published struct {
 	Digest string    `json:"digest"`
-	Source string    `json:"source"` // how it is known: buildx-metadata, argument, copy
+	Source string    `json:"source"` // how it is known: buildx-metadata, argument, or tag (put by signretry)
 	At     time.Time `json:"at"`
+
+	unknown fields
+}
+
+// Pushed is an image that this run pushed by its digest, into one repository.
+type Pushed struct {
+	Name       string      `json:"name"` // registry/repository
+	Digest     string      `json:"digest"`
+	Source     string      `json:"source"` // how it is known: buildx-metadata
+	At         time.Time   `json:"at"`
+	Signatures []Signature `json:"signatures,omitempty"`
+	Unsigned   *Unsigned   `json:"unsigned,omitempty"` // the last attempt to sign it failed
 
 	unknown fields
 }

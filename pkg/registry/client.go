@@ -92,6 +92,22 @@ func (c *Client) host(registry string) *host {
 
 // regclient returns a client library for one registry that sends through r.
 func (c *Client) regclient(registry string, r *recorder) *regclient.RegClient {
+	client := http.Client{Transport: r, Timeout: c.options.Timeout}
+	return regclient.New(
+		regclient.WithConfigHost(c.settings(registry)),
+		regclient.WithUserAgent(c.options.UserAgent),
+		regclient.WithRegOpts(
+			reg.WithHTTPClient(&client),
+			reg.WithRetryLimit(1),                           // exactly one layer retries, and it is not this one
+			reg.WithDelay(time.Nanosecond, time.Nanosecond), // nor does it wait
+			reg.WithManifestMax(maxBody, maxBody),
+			reg.WithBlobSize(-1, -1), // no chunks: one PUT a blob
+		),
+	)
+}
+
+// settings say how a registry is reached, with docker's login for it.
+func (c *Client) settings(registry string) config.Host {
 	settings := *config.HostNewName(registry)
 	for _, login := range c.logins {
 		if login.Name == settings.Name {
@@ -104,18 +120,7 @@ func (c *Client) regclient(registry string, r *recorder) *regclient.RegClient {
 	if (Reference{Registry: registry}).Loopback() {
 		settings.TLS = config.TLSDisabled
 	}
-	client := http.Client{Transport: r, Timeout: c.options.Timeout}
-	return regclient.New(
-		regclient.WithConfigHost(settings),
-		regclient.WithUserAgent(c.options.UserAgent),
-		regclient.WithRegOpts(
-			reg.WithHTTPClient(&client),
-			reg.WithRetryLimit(1),                           // exactly one layer retries, and it is not this one
-			reg.WithDelay(time.Nanosecond, time.Nanosecond), // nor does it wait
-			reg.WithManifestMax(maxBody, maxBody),
-			reg.WithBlobSize(-1, -1), // no chunks: one PUT a blob
-		),
-	)
+	return settings
 }
 
 // forget drops what regclient has learnt of a registry: it remembers that a registry

@@ -56,6 +56,9 @@ func ParseReference(s string) (Reference, error) {
 // tagPattern is the distribution specification's <reference> as a tag.
 var tagPattern = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
 
+// ValidTag reports whether s is a tag.
+func ValidTag(s string) bool { return tagPattern.MatchString(s) }
+
 // why tells in words what keeps s from being a reference.
 func why(s string) string {
 	name, digest, hasDigest := strings.Cut(s, "@")

@@ -284,6 +284,7 @@ func TestRun_registryDownBeforeTheLog(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l := newLab(t, 1)
 				l.opts.Formats = []signing.Format{format}
+				l.opts.Policy.MaxAttempts, l.opts.Budget = 0, 15*time.Minute // waits are drawn at random: ten can be over in less
 				image := l.push(withReferrers+"/org/a", "a")
 				l.registry.changes.Fail(-1, signingtest.Fault{Status: 503})
 				time.AfterFunc(time.Minute, func() {

@@ -42,6 +42,12 @@ type Tag struct {
 	Immutable host.Immutable
 	Warning   string // what a push of an absent tag will meet, "" for nothing
 	Before    Before // from the run's record
+	// Own says that the run's record proves that this run put the image under the tag: it
+	// is an earlier attempt's work, and not taken.
+	Own bool
+	// Pushed is the image that this run pushed into the tag's repository by its digest,
+	// and that is still there; "" for none.
+	Pushed string
 }
 
 // Before is what a tag was before the run, when this is not the run's first look;
@@ -130,6 +136,31 @@ func (c Checker) repository(ctx context.Context, tags []*Tag) {
 			t.Immutable, _ = rules.Immutable(ctx, t.Ref)
 		}
 		c.explain(ctx, t)
+	}
+}
+
+// CheckPushed asks for the images that the run has pushed by their digests into the tags'
+// repositories, as pushedTo knows them, and notes those that are there.
+func (c Checker) CheckPushed(ctx context.Context, tags []Tag, pushedTo func(name string) string) {
+	for i := range tags {
+		t := &tags[i]
+		digest := pushedTo(t.Ref.Name())
+		if digest == "" || t.State == Unknown {
+			continue
+		}
+		_, err := retry.Do(ctx, c.Policy, func(ctx context.Context) (registry.Descriptor, error) {
+			return c.Registry.Head(ctx, t.Ref.WithDigest(digest))
+		})
+		e, _ := errors.AsType[*registry.Error](err)
+		switch {
+		case err == nil:
+			t.Pushed = digest
+		case e == nil || e.Kind != registry.KindNotFound: // then a second build may not be needed
+			t.State, t.Digest, t.Reason, t.Err = Unknown, "", "outage", err
+			if e != nil {
+				t.Reason = reason(e.Kind)
+			}
+		}
 	}
 }
 

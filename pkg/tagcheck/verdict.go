@@ -20,6 +20,7 @@ const (
 	VerdictPartial  Verdict = "partial"  // some present, some absent
 	VerdictConflict Verdict = "conflict" // one image's tag has different digests
 	VerdictUnknown  Verdict = "unknown"  // one is unknown, and none of the worse is certain
+	VerdictPushed   Verdict = "pushed"   // all absent, and this run has pushed each image by its digest
 )
 
 // Mode is what an existing or an unknown tag leads to.
@@ -57,12 +58,18 @@ type Result struct {
 	// build; a zero Reference where nothing proves that one belongs there.
 	CopyFrom []registry.Reference
 	Digest   string // the one digest of all that exist, or ""
+	// Resumed says that an earlier attempt of this run did the work that is there: nothing
+	// is built again.
+	Resumed bool
 }
 
 // Judge weighs the states.
 func Judge(tags []Tag, onExisting, onUnknown Mode) Result {
 	r := Result{Tags: tags}
 	images := images(tags)
+	if r.Resumed = allOwn(tags); r.Resumed {
+		onExisting = Skip // an earlier attempt's work is not taken: go on from it
+	}
 	sources := map[image]registry.Reference{} // the first manifest found of each image
 	digests := map[string]bool{}
 	unknown, unread, conflict := false, false, false
@@ -106,13 +113,49 @@ func Judge(tags []Tag, onExisting, onUnknown Mode) Result {
 	default:
 		r.Verdict = VerdictNew
 	}
+	if digest, pushed := allPushed(tags, images); pushed && r.Verdict == VerdictNew {
+		r.Verdict, r.Digest, r.Resumed = VerdictPushed, digest, true
+	}
 	r.Outcome = r.outcome(onExisting, onUnknown, unknown || unread && onExisting == Skip)
-	r.ShouldBuild = r.Outcome == GoOn && (len(r.Existing) == 0 || onExisting == Warn)
+	r.ShouldBuild = r.Outcome == GoOn && r.Verdict != VerdictPushed && (len(r.Existing) == 0 || onExisting == Warn)
 	if onExisting == Skip && r.Outcome == GoOn {
 		missing, copyFrom := behind(tags)
 		r.Missing, r.CopyFrom = append(r.Missing, missing...), append(r.CopyFrom, copyFrom...)
 	}
 	return r
+}
+
+// allOwn reports whether tags exist, and the run's record proves all of them to be this
+// run's work. Moving tags are expected to exist, and are not judged.
+func allOwn(tags []Tag) bool {
+	exists := func(t Tag) bool { return !t.Moving && t.State == Present }
+	return slices.ContainsFunc(tags, exists) && !slices.ContainsFunc(tags, func(t Tag) bool { return exists(t) && !t.Own })
+}
+
+// allPushed reports whether this run has pushed each image by its digest, into one of its
+// repositories at least, and returns the digest when it is one.
+func allPushed(tags []Tag, images []image) (digest string, ok bool) {
+	pushed := map[image]string{}
+	for i, t := range tags {
+		if t.Pushed != "" {
+			pushed[images[i]] = t.Pushed
+		}
+	}
+	digests := map[string]bool{}
+	for i, t := range tags {
+		if t.Moving {
+			continue
+		}
+		d := pushed[images[i]]
+		if d == "" {
+			return "", false
+		}
+		digest, ok, digests[d] = d, true, true
+	}
+	if len(digests) > 1 {
+		digest = ""
+	}
+	return digest, ok
 }
 
 // outcome applies the modes. What is certain comes before what is not known.

@@ -142,3 +142,16 @@ func (d *demo) asBefore(ctx context.Context, tags, moving []string) error {
 	}
 	return nil
 }
+
+// summary signs one image while Rekor answers as it does in its worst minutes, for a
+// picture of the step summary.
+func (d *demo) summary(ctx context.Context, file string) error {
+	d.sigstore.Rekor.LoseAnswer(1)
+	d.sigstore.Rekor.NotFound(4)
+	path, err := filepath.Abs(file)
+	if err != nil {
+		return err
+	}
+	d.env = append(d.env, "GITHUB_STEP_SUMMARY="+path, "SIGNRETRY_RECORD=summary.json")
+	return d.run(ctx, want{output: []string{` signed `}}, "signretry", d.ghcr+"/org/app@"+d.digest)
+}

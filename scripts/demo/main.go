@@ -27,9 +27,10 @@ import (
 
 func main() {
 	image := flag.String("image", "", "use the image in `FILE`, an OCI layout or a tar of docker save, instead of a small one made for the demo")
+	summary := flag.String("summary", "", "sign once more at the end, through another spell of Rekor, and keep the step summary in `FILE`")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Stdout, *image)
+	err := run(ctx, os.Stdout, *image, *summary)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "demo: error:", err)
@@ -48,7 +49,7 @@ type demo struct {
 	digest    string // of the image that is released
 }
 
-func run(ctx context.Context, out io.Writer, image string) (err error) {
+func run(ctx context.Context, out io.Writer, image, summary string) (err error) {
 	dir, err := os.MkdirTemp("", "pushguard-demo-")
 	if err != nil {
 		return err
@@ -65,6 +66,9 @@ func run(ctx context.Context, out io.Writer, image string) (err error) {
 		return err
 	}
 	d.say("\nAll steps went as told.")
+	if summary != "" {
+		return d.summary(ctx, summary)
+	}
 	return nil
 }
 

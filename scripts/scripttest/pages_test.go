@@ -129,7 +129,7 @@ func TestWorkflow_dispatch(t *testing.T) {
 
 var (
 	yamlBlock = regexp.MustCompile("(?s)```yaml\n(.*?)\n```")
-	localLink = regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
+	localLink = regexp.MustCompile(`(?:\]\(|src(?:set)?=")([^)#:"]+)(#[^)]*)?[)"]`)
 )
 
 // The calls that the pages show pass only what exists.
@@ -173,7 +173,7 @@ func TestPages_calls(t *testing.T) {
 
 func TestPages_links(t *testing.T) {
 	t.Parallel()
-	for _, path := range []string{"README.md", "docs/workflow.md", "docs/other-ci.md", "docs/migration.md"} {
+	for _, path := range []string{"README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/workflow.md", "docs/other-ci.md", "docs/migration.md"} {
 		for _, link := range localLink.FindAllStringSubmatch(readPage(t, path), -1) {
 			if _, err := os.Stat(filepath.Join("..", "..", filepath.Dir(path), link[1])); err != nil {
 				t.Errorf("%s: %v", path, err)

@@ -20,22 +20,28 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// release DIR VERSION [IDENTITY] puts a release into DIR, as GitHub serves it.
+// release DIR VERSION [IDENTITY [COMMIT]] puts a release into DIR, as GitHub serves it.
 func release(ts *testscript.TestScript, _ bool, args []string) {
 	version := args[1]
 	identity := "https://github.com/LerianStudio/pushguard/.github/workflows/release.yml@refs/tags/v" + version
 	if len(args) > 2 {
 		identity = args[2]
 	}
+	commit := strings.Repeat("c", 40)
+	if len(args) > 3 {
+		commit = args[3]
+	}
 	archive := pack(ts, version)
-	name := fmt.Sprintf("pushguard_%s_%s_%s.tar.gz", version, runtime.GOOS, runtime.GOARCH)
-	checksums := fmt.Sprintf("%x  %s\n%x  %s\n", sha256.Sum256(archive), name, sha256.Sum256(nil), "pushguard_"+version+"_plan9_amd64.tar.gz")
+	name := fmt.Sprintf("pushguard-commands_%s_%s_%s.tar.gz", version, runtime.GOOS, runtime.GOARCH)
+	people := strings.Replace(name, "-commands", "", 1)
+	checksums := fmt.Sprintf("%x  %s\n%x  %s\n", sha256.Sum256(archive), name, sha256.Sum256(nil), people)
 	for _, folder := range []string{"latest/download", "download/v" + version} {
 		dir := filepath.Join(ts.MkAbs(args[0]), folder)
 		ts.Check(os.MkdirAll(dir, 0o755))
 		for file, content := range map[string]string{
 			name: string(archive), "checksums.txt": checksums,
-			"checksums.txt.sigstore.json": fmt.Sprintf("%s:%x\n", identity, sha256.Sum256([]byte(checksums))),
+			"checksums.txt.sigstore.json": fmt.Sprintf("%s %s %x\n", identity, commit, sha256.Sum256([]byte(checksums))),
+			"pushguard.intoto.jsonl":      "{}\n",
 		} {
 			ts.Check(os.WriteFile(filepath.Join(dir, file), []byte(content), 0o600))
 		}

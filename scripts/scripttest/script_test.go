@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -54,11 +55,18 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	setup := filepath.Join(filepath.Dir(scripts), "setup")
+	version, err := os.ReadFile("../../VERSION")
+	if err != nil {
+		t.Fatal(err)
+	}
+	released := strings.TrimSpace(string(version))
 	commandtest.Run(t, commandtest.Script{
 		Name: "workflow",
 		Setup: func(env *testscript.Env) error {
 			fakes := filepath.Join(env.WorkDir, "bin")
-			env.Setenv("PATH", fakes+":"+scripts+":"+bin+":"+env.Getenv("PATH"))
+			env.Setenv("PATH", fakes+":"+scripts+":"+setup+":"+bin+":"+env.Getenv("PATH"))
+			env.Setenv("RELEASED", released)
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("TAGCHECK_INITIAL_DELAY", "1ms")
 			env.Setenv("REGCLEANUP_INITIAL_DELAY", "1ms")
@@ -94,15 +102,19 @@ esac
 	"curl-for-dispatch": `
 printf '%s\n' "$@" >"$WORK/curl.log"; cat >"$WORK/curl.in"; exit "${CURL_EXIT:-0}"
 `,
-	// A signature is "IDENTITY:" and the file's checksum.
+	// A signature is the identity, its commit, and the file's checksum.
 	"fake-cosign": `
 [ "$1" = verify-blob ] || exit 9
 for a; do
-  case $previous in --bundle) bundle=$a ;; --certificate-identity-regexp) identity=$a ;; esac
+  case $previous in
+  --bundle) bundle=$a ;;
+  --certificate-identity) identity=$a ;;
+  --certificate-github-workflow-sha) commit=$a ;;
+  esac
   previous=$a
 done
-read -r signature <"$bundle"
-echo "${signature%:*}" | grep -Eq "$identity" && [ "${signature##*:}" = "$(sha256sum "$a" | cut -d ' ' -f 1)" ]
+read -r signer built sum <"$bundle"
+[ "$signer" = "$identity" ] && [ "${commit:-$built}" = "$built" ] && [ "$sum" = "$(sha256sum "$a" | cut -d ' ' -f 1)" ]
 `,
 	"fake-gh": `
 [ "$1 $2" = "attestation --help" ] && exit "${GH_OLD:-0}"
@@ -130,7 +142,7 @@ func linkFew(dir string) error {
 	}
 	for _, name := range []string{
 		"bash", "sh", "env", "curl", "tar", "gzip", "uname", "mktemp", "rm", "cp", "mv", "mkdir", "chmod", "cut", "sed",
-		"sha256sum", "cat", "grep", "tr", "ls", "wc", "timeout",
+		"sha256sum", "cat", "grep", "tr", "dirname", "ls", "wc", "timeout",
 	} {
 		path, err := exec.LookPath(name)
 		if err != nil {

@@ -103,14 +103,11 @@ func the(ts *testscript.TestScript) *world {
 	return w
 }
 
-// push REGISTRY/REPOSITORY:TAG [CONTENT [VARIABLE]] writes an image made of CONTENT
-// and puts its digest into $VARIABLE ($DIGEST).
+// push REGISTRY/REPOSITORY[:TAG] [CONTENT [VARIABLE]] writes an image made of CONTENT,
+// under no tag when there is none, and puts its digest into $VARIABLE ($DIGEST).
 func push(ts *testscript.TestScript, _ bool, args []string) {
 	host, rest, _ := strings.Cut(args[0], "/")
-	repository, tag, ok := strings.Cut(rest, ":")
-	if !ok {
-		ts.Fatalf("usage: push HOST/REPOSITORY:TAG [CONTENT [VARIABLE]]")
-	}
+	repository, tag, _ := strings.Cut(rest, ":")
 	content, variable := repository, "DIGEST"
 	if len(args) > 1 {
 		content = args[1]

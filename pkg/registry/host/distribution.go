@@ -19,7 +19,10 @@ var distribution = &Host{
 	Undo: "allow deletions at {host} (storage, delete, enabled: true) and run regcleanup again, or: crane delete {ref}",
 	Meanings: []Meaning{
 		// registry:2 takes the tag for a digest (measured with 2.8.3).
-		{To: registry.RequestDelete, Status: http.StatusBadRequest, Code: "DIGEST_INVALID", Own: true, Kind: registry.KindUnsupported},
+		{
+			To: registry.RequestDelete, Status: http.StatusBadRequest, Code: "DIGEST_INVALID", Own: true, Kind: registry.KindUnsupported,
+			ByHand: "registry:2 deletes no tag alone, only an image with all its tags: move or delete what else has {digest}, then run regcleanup again; registry:3 deletes a tag alone",
+		},
 		{To: registry.RequestDelete, Code: "UNSUPPORTED", Kind: registry.KindUnsupported},
 	},
 	Real:  "2.8.3 and 3",

@@ -37,6 +37,8 @@ var generic = &Host{
 		{To: registry.RequestAPI, Words: "immutab", Kind: registry.KindImmutable},
 		{Words: "cannot be overwritten", Kind: registry.KindImmutable},
 		{Words: "not allow updating", Kind: registry.KindImmutable},
+		{To: registry.RequestWrite, Words: "cannot overwrite tag", Kind: registry.KindImmutable},        // CUE's, as 403 DENIED
+		{To: registry.RequestDelete, Words: "tag deletion not permitted", Kind: registry.KindImmutable}, // the same
 		{To: registry.RequestWrite, Words: "protected tag", Kind: registry.KindImmutable},
 		{To: registry.RequestDelete, Words: "protected tag", Kind: registry.KindImmutable},
 		{To: registry.RequestDelete, Words: "tag is protected", Kind: registry.KindImmutable},
@@ -44,6 +46,7 @@ var generic = &Host{
 		// An image that something else has.
 		{To: registry.RequestDelete, Words: "referenced", Kind: registry.KindReferenced},
 		{To: registry.RequestDelete, Words: "dangling", Kind: registry.KindReferenced},
+		{To: registry.RequestDelete, Words: "deletion of tagged manifest", Kind: registry.KindReferenced}, // CUE's, as 403 DENIED
 		{To: registry.RequestDelete, Status: http.StatusConflict, Kind: registry.KindReferenced},
 		// A network between us and the registry.
 		{Status: http.StatusProxyAuthRequired, Kind: registry.KindNotARegistry, Next: "a proxy wants a login of its own: put user and password into HTTPS_PROXY"},

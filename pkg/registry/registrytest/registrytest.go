@@ -95,12 +95,15 @@ func Hang(_ http.ResponseWriter, req *http.Request) {
 // Reset cuts the connection.
 func Reset(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
-// Push writes an image without layers under host/repository:tag and returns its
-// digest. Images with different content have different digests.
+// Push writes an image without layers under host/repository:tag, or under no tag when
+// that is "", and returns its digest. Images with different content have different digests.
 func Push(ctx context.Context, host, repository, tag, content string) (digest string, err error) {
 	config := fmt.Sprintf(`{"architecture":"amd64","os":"linux","config":{"Labels":{"content":%q}},"rootfs":{"type":"layers","diff_ids":[]}}`, content)
 	manifest := fmt.Sprintf(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","size":%d,"digest":%q},"layers":[]}`,
 		len(config), Digest(config))
+	if tag == "" {
+		tag = Digest(manifest)
+	}
 	base := "http://" + host + "/v2/" + repository
 	if err := send(ctx, http.MethodPost, base+"/blobs/uploads/?digest="+Digest(config), "application/octet-stream", config); err != nil {
 		return "", err

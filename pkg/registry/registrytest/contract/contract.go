@@ -28,19 +28,45 @@ type Registry struct {
 	// KeepsTagged says that it refuses to delete a digest that has a tag; without it
 	// the tags go with the digest.
 	KeepsTagged bool
+	// LeavesTags says that the tags of a deleted digest stay, and that HEAD of such a tag
+	// shows the digest, though nothing can be read under it.
+	LeavesTags bool
+	// Immutable says that a tag that exists is neither moved nor deleted.
+	Immutable bool
+}
+
+// Parse reads what a registry offers from words, separated by commas: tags, digests,
+// keeps-tagged, leaves-tags and immutable.
+func Parse(words string) (Registry, error) {
+	var r Registry
+	fields := map[string]*bool{
+		"tags": &r.DeletesTags, "digests": &r.DeletesDigests, "keeps-tagged": &r.KeepsTagged, "leaves-tags": &r.LeavesTags,
+		"immutable": &r.Immutable,
+	}
+	for word := range strings.SplitSeq(words, ",") {
+		switch field := fields[word]; {
+		case field != nil:
+			*field = true
+		case word != "":
+			return r, fmt.Errorf("%q is not an offer of a registry", word)
+		}
+	}
+	return r, nil
 }
 
 // Run runs the suite.
 func Run(t *testing.T, r Registry) {
 	t.Helper()
 	for name, test := range map[string]func(*testing.T, lab){
-		"absence is proven":         absence,
-		"a digest names its bytes":  digests,
-		"a tag is moved and back":   restore,
-		"one tag goes alone":        oneTag,
-		"a digest takes its tags":   digest,
-		"an index keeps its images": index,
-		"referrers are found":       referrers,
+		"absence is proven":          absence,
+		"a digest names its bytes":   digests,
+		"a tag is moved and back":    restore,
+		"an immutable tag stays":     immutable,
+		"one tag goes alone":         oneTag,
+		"a tag goes with its digest": byDigest,
+		"a digest takes its tags":    digest,
+		"an index keeps its images":  index,
+		"referrers are found":        referrers,
 	} {
 		t.Run(name, func(t *testing.T) {
 			suffix := strings.TrimPrefix(registrytest.Digest(name), "sha256:")[:12]
@@ -140,6 +166,9 @@ func digests(t *testing.T, l lab) {
 // restore is how a moved tag gets its image back: the old bytes, under the tag.
 func restore(t *testing.T, l lab) {
 	t.Helper()
+	if l.Immutable {
+		t.Skip("its tags are immutable")
+	}
 	old, moved := l.push(t, "1", "old"), l.push(t, "1", "new")
 	if got := l.now(t, "1"); got != moved.Digest {
 		t.Fatalf("the tag is %s after a push of %s", got, moved.Digest)
@@ -154,26 +183,93 @@ func restore(t *testing.T, l lab) {
 	}
 }
 
+// immutable: a tag that exists is neither moved nor deleted, by its name or by its
+// digest, and the refusals are read as what they are.
+func immutable(t *testing.T, l lab) {
+	t.Helper()
+	if !l.Immutable {
+		t.Skip("its tags can be changed")
+	}
+	ctx := t.Context()
+	old, other := l.push(t, "1", "old"), l.push(t, "2", "new")
+	byDigest := registry.KindImmutable
+	if l.KeepsTagged {
+		byDigest = registry.KindReferenced
+	}
+	for _, act := range []struct {
+		name string
+		err  error
+		want registry.Kind
+	}{
+		{"move", l.Client.PutManifest(ctx, l.ref, other.MediaType, other.Raw), registry.KindImmutable},
+		{"delete", l.Client.DeleteTag(ctx, l.ref), registry.KindImmutable},
+		{"delete the digest of", l.Client.DeleteManifest(ctx, l.ref.WithDigest(old.Digest)), byDigest},
+	} {
+		if kindOf(act.err) != act.want {
+			t.Errorf("%s an immutable tag: %v, read as %s, want %s", act.name, act.err, kindOf(act.err), act.want)
+		}
+	}
+	want := map[string]string{"1": old.Digest, "2": other.Digest}
+	if diff := cmp.Diff(want, map[string]string{"1": l.now(t, "1"), "2": l.now(t, "2")}); diff != "" {
+		t.Errorf("tags (-want +got):\n%s", diff)
+	}
+}
+
 func oneTag(t *testing.T, l lab) {
 	t.Helper()
 	m := l.push(t, "1", "x")
 	l.push(t, "2", "x")
 	err := l.Client.DeleteTag(t.Context(), l.ref)
 	want := map[string]string{"1": m.Digest, "2": m.Digest}
-	if l.DeletesTags {
-		want["1"] = ""
+	kind := registry.KindUnsupported
+	switch {
+	case l.DeletesTags:
+		want["1"], kind = "", registry.KindUnknown
+	case l.Immutable:
+		kind = registry.KindImmutable
 	}
 	if got := map[string]string{"1": l.now(t, "1"), "2": l.now(t, "2")}; !cmp.Equal(want, got) {
 		t.Errorf("DeleteTag = %v, tags (-want +got):\n%s", err, cmp.Diff(want, got))
 	}
-	if !l.DeletesTags && kindOf(err) != registry.KindUnsupported {
-		t.Errorf("DeleteTag = %v, want it refused as unsupported", err)
+	if kindOf(err) != kind {
+		t.Errorf("DeleteTag = %v, read as %s, want %s", err, kindOf(err), kind)
 	}
 	if _, err := l.Client.Manifest(t.Context(), l.ref.WithDigest(m.Digest)); err != nil {
 		t.Errorf("the image is gone: %v", err)
 	}
 	tags, err := l.Client.Tags(t.Context(), l.ref)
 	if slices.Contains(tags, "1") == l.DeletesTags || !slices.Contains(tags, "2") || err != nil {
+		t.Errorf("Tags = %v, %v", tags, err)
+	}
+}
+
+// byDigest is how a tag goes where it cannot be deleted as such: with its digest. The
+// refusal changes nothing, and says that only the form is not offered.
+func byDigest(t *testing.T, l lab) {
+	t.Helper()
+	if l.DeletesTags || !l.DeletesDigests || l.KeepsTagged || l.Immutable {
+		t.Skip("it deletes tags, or no digest that has one")
+	}
+	ctx := t.Context()
+	m := l.push(t, "1", "x")
+	other := l.push(t, "2", "y")
+	if err := l.Client.DeleteTag(ctx, l.ref); kindOf(err) != registry.KindUnsupported {
+		t.Errorf("DeleteTag = %v, read as %s, want %s", err, kindOf(err), registry.KindUnsupported)
+	}
+	if got := l.now(t, "1"); got != m.Digest {
+		t.Errorf("after a refusal the tag is %q, want %s", got, m.Digest)
+	}
+	if err := l.Client.DeleteManifest(ctx, l.ref.WithDigest(m.Digest)); err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff(map[string]string{"1": "", "2": other.Digest}, map[string]string{"1": l.now(t, "1"), "2": l.now(t, "2")}); diff != "" {
+		t.Errorf("tags (-want +got):\n%s", diff)
+	}
+	if _, err := l.Client.Manifest(ctx, l.ref.WithDigest(m.Digest)); kindOf(err) != registry.KindNotFound {
+		t.Errorf("Manifest of the deleted digest = %v", err)
+	}
+	tags, err := l.Client.Tags(ctx, l.ref)
+	if slices.Contains(tags, "1") || !slices.Contains(tags, "2") || err != nil {
 		t.Errorf("Tags = %v, %v", tags, err)
 	}
 }
@@ -187,14 +283,25 @@ func digest(t *testing.T, l lab) {
 	got := map[string]string{"1": l.now(t, "1"), "2": l.now(t, "2"), "3": l.now(t, "3")}
 	want := map[string]string{"1": "", "2": "", "3": other.Digest}
 	kind := registry.KindUnknown
-	if !l.DeletesDigests || l.KeepsTagged {
-		want["1"], want["2"], kind = m.Digest, m.Digest, registry.KindUnsupported
-	}
-	if l.KeepsTagged {
+	switch {
+	case l.KeepsTagged:
 		kind = registry.KindReferenced
+	case l.Immutable:
+		kind = registry.KindImmutable
+	case !l.DeletesDigests:
+		kind = registry.KindUnsupported
+	}
+	if kind != registry.KindUnknown || l.LeavesTags {
+		want["1"], want["2"] = m.Digest, m.Digest
 	}
 	if diff := cmp.Diff(want, got); diff != "" || kindOf(err) != kind {
 		t.Errorf("DeleteManifest = %v, want %s; tags (-want +got):\n%s", err, kind, diff)
+	}
+	for _, ref := range []registry.Reference{l.ref, l.ref.WithDigest(m.Digest)} {
+		_, err := l.Client.Manifest(t.Context(), ref)
+		if gone := kindOf(err) == registry.KindNotFound; gone != (kind == registry.KindUnknown) || err != nil && !gone {
+			t.Errorf("Manifest of %s = %v after a deletion of the digest that was answered with %s", ref, err, kind)
+		}
 	}
 }
 

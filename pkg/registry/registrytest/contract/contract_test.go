@@ -20,6 +20,8 @@ func TestStandIns(t *testing.T) {
 	t.Parallel()
 	const status, words = http.StatusMethodNotAllowed, "The operation is unsupported."
 	off := &registrytest.Refusal{Status: status, Code: "UNSUPPORTED", Message: words}
+	tagForm := &registrytest.Refusal{Status: http.StatusBadRequest, Code: "DIGEST_INVALID", Message: "provided digest did not match uploaded content"}
+	fixed := func(string) bool { return true }
 	hub := registrytest.NewDockerHub()
 	for name, test := range map[string]struct {
 		handler http.Handler
@@ -29,6 +31,8 @@ func TestStandIns(t *testing.T) {
 		"with referrers":       {registrytest.NewStore(registrytest.Rules{Referrers: true}), contract.Registry{DeletesTags: true, DeletesDigests: true}},
 		"deletion off":         {registrytest.NewStore(registrytest.Rules{DeleteTag: off, DeleteDigest: off}), contract.Registry{}},
 		"by digest only":       {registrytest.NewStore(registrytest.Rules{DeleteTag: off}), contract.Registry{DeletesDigests: true}},
+		"registry:2":           {registrytest.NewStore(registrytest.Rules{DeleteTag: tagForm}), contract.Registry{DeletesDigests: true}},
+		"immutable":            {registrytest.NewStore(registrytest.Rules{Immutable: fixed}), contract.Registry{Immutable: true}},
 		"GHCR":                 {registrytest.NewGHCR("x").Registry, contract.Registry{}},
 		"Docker Hub":           {hub.Unguarded(), contract.Registry{DeletesDigests: true, KeepsTagged: true}},
 		"go-containerregistry": {registrytest.New(true), contract.Registry{DeletesTags: true, DeletesDigests: true}},
@@ -47,8 +51,8 @@ func TestStandIns(t *testing.T) {
 }
 
 // TestReal runs the suite over running registries: $PUSHGUARD_CONTRACT lists them as
-// HOST=WHAT, where WHAT has the words "tags" and "digests" if it deletes those. The
-// end-to-end tests start them.
+// HOST=WHAT, with what each offers in the words of [contract.Parse]. The end-to-end
+// tests start them.
 func TestReal(t *testing.T) {
 	t.Parallel()
 	list := strings.Fields(os.Getenv("PUSHGUARD_CONTRACT"))
@@ -61,11 +65,13 @@ func TestReal(t *testing.T) {
 	}
 	for _, entry := range list {
 		t.Run(entry, func(t *testing.T) {
-			name, deletes, _ := strings.Cut(entry, "=")
-			contract.Run(t, contract.Registry{
-				Client: c.Client, Name: name + "/contract/app",
-				DeletesTags: strings.Contains(deletes, "tags"), DeletesDigests: strings.Contains(deletes, "digests"),
-			})
+			name, offers, _ := strings.Cut(entry, "=")
+			r, err := contract.Parse(offers)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Client, r.Name = c.Client, name+"/contract/app"
+			contract.Run(t, r)
 		})
 	}
 }

@@ -1,0 +1,217 @@
+// Copyright 2026 The pushguard Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/LerianStudio/pushguard/pkg/command"
+	"github.com/LerianStudio/pushguard/pkg/naming"
+	"github.com/LerianStudio/pushguard/pkg/record"
+	"github.com/LerianStudio/pushguard/pkg/registry"
+	"github.com/LerianStudio/pushguard/pkg/retry"
+	"github.com/LerianStudio/pushguard/pkg/signretry"
+)
+
+// names returns the tags of --then-tag with the images that they are for. A bare tag
+// counts for every repository of the run, a full reference for itself.
+func (a *app) names(images []registry.Reference, b *book) ([]naming.Name, error) {
+	var names []naming.Name
+	for _, word := range a.thenTags {
+		full, err := registry.ParseReference(word)
+		bare := registry.ValidTag(word)
+		if !bare && (err != nil || full.Tag == "" || full.Digest != "") {
+			return nil, &command.UsageError{
+				Err:  fmt.Errorf("--then-tag %q is neither a tag nor registry/repository:tag", word),
+				Next: "nothing was signed; a tag has letters, digits, \"_\", \".\" and \"-\"",
+			}
+		}
+		found := false
+		for _, image := range images {
+			ref := image.WithTag(word)
+			if !bare {
+				ref = full
+			}
+			if image.Name() != ref.Name() {
+				continue
+			}
+			found = true
+			name := naming.Name{Tag: ref, Digest: image.Digest}
+			if t := b.Tag(ref.String()); t != nil {
+				name.Before, name.Moving = b.Before(ref.String()).Digest, t.Moving
+			}
+			same := slices.IndexFunc(names, func(n naming.Name) bool { return n.Tag == ref })
+			switch {
+			case same < 0:
+				names = append(names, name)
+			case names[same].Digest != name.Digest:
+				return nil, &command.UsageError{
+					Err:  fmt.Errorf("--then-tag %q would give one tag to two images of %s", word, ref.Name()),
+					Next: "nothing was signed; name the tags of one image at a time",
+				}
+			}
+		}
+		if !found {
+			return nil, &command.UsageError{
+				Err:  fmt.Errorf("--then-tag %q is in no repository of this run", word),
+				Next: "nothing was signed; the images are " + joinRefs(images),
+			}
+		}
+	}
+	return names, nil
+}
+
+func joinRefs(refs []registry.Reference) string {
+	texts := make([]string, len(refs))
+	for i, ref := range refs {
+		texts[i] = ref.String()
+	}
+	return strings.Join(texts, ", ")
+}
+
+// unsigned is the outcome of a name that was not put, because a signature of its image
+// does not hold.
+const unsigned naming.Outcome = "not signed"
+
+// name puts the names whose images are signed in all their repositories, and with
+// --on-failure=warn the others, too. Each is noted in the record before it is put: a run
+// that is killed in between can be undone.
+func (a *app) name(ctx context.Context, n naming.Namer, names []naming.Name, report signretry.Report, b *book) []naming.Result {
+	failed := map[string]bool{}
+	for _, r := range report.Results {
+		failed[r.Ref.Digest] = failed[r.Ref.Digest] || r.Status == signretry.Failed
+	}
+	var left []naming.Result
+	due := slices.DeleteFunc(slices.Clone(names), func(name naming.Name) bool {
+		wait := failed[name.Digest] && a.onFailure != onFailureWarn
+		if wait {
+			left = append(left, naming.Result{Name: name, Outcome: unsigned})
+		}
+		return wait
+	})
+	if len(due) == 0 || ctx.Err() != nil {
+		return left
+	}
+	ctx, cancel := retry.WithBudget(ctx, a.tool.Common.MaxElapsed) // signing may have used up its own
+	defer cancel()
+	now := time.Now().UTC().Truncate(time.Second)
+	for _, name := range due {
+		image := imageOf(name.Tag)
+		image.Digest = name.Digest
+		err := b.Published(image, "tag", now)
+		if _, other := errors.AsType[*record.OtherRunError](err); !other { // nothing is proved by another run's record
+			b.err = cmp.Or(b.err, err)
+		}
+	}
+	if b.err = cmp.Or(b.err, b.Save()); b.err != nil {
+		return left // without the record nothing could prove whose the tags are
+	}
+	return append(n.Put(ctx, due), left...)
+}
+
+// complete copies the images to the repositories that a push has not reached.
+func (a *app) complete(ctx context.Context, env *command.Env, n naming.Namer, images []registry.Reference) error {
+	ctx, cancel := retry.WithBudget(ctx, a.tool.Common.MaxElapsed)
+	defer cancel()
+	copied, err := n.Complete(ctx, images)
+	for _, image := range copied {
+		env.Log.Info("copied by its digest: the push had not reached this repository", "image", image.String())
+	}
+	if err != nil {
+		code := command.ExitRefused
+		if (naming.Result{Err: err}).Transient() {
+			code = command.ExitOutage
+		}
+		return command.Exit(code, command.Hinted(err, "nothing was signed and no tag was put; run the same command again"))
+	}
+	return nil
+}
+
+// concludeNames turns names that were not put into an exit code.
+func concludeNames(results []naming.Result) error {
+	var failures []error
+	put, later := 0, false
+	for _, r := range results {
+		switch {
+		case r.Err != nil:
+			failures = append(failures, r.Err)
+			later = later || r.Outcome == naming.Failed && r.Transient()
+		case r.Outcome != unsigned:
+			put++
+		}
+	}
+	if len(failures) == 0 {
+		return nil
+	}
+	code := command.ExitRefused
+	switch {
+	case put > 0:
+		code = command.ExitPartial
+	case later:
+		code = command.ExitOutage
+	}
+	return command.Exit(code, command.Hinted(errors.Join(failures...), "the images are in the registry by their digests; the same command puts the tags that are missing"))
+}
+
+// answerTag is a tag of --then-tag in the answer.
+type answerTag struct {
+	Ref     string         `json:"ref"`
+	Digest  string         `json:"digest"`
+	Outcome naming.Outcome `json:"outcome"` // named, already, taken, failed, not signed
+	Signed  bool           `json:"signed"`  // the image is signed in all its repositories
+	Error   *answerError   `json:"error"`
+}
+
+func answerTags(names []naming.Result, report signretry.Report) []answerTag {
+	tags := []answerTag{}
+	for _, n := range names {
+		t := answerTag{Ref: n.Tag.String(), Digest: n.Digest, Outcome: n.Outcome, Signed: isSigned(report, n.Digest)}
+		if n.Err != nil {
+			t.Error = &answerError{Message: n.Err.Error(), Hint: hint(n.Err), Passing: n.Transient()}
+		}
+		tags = append(tags, t)
+	}
+	return tags
+}
+
+func isSigned(report signretry.Report, digest string) bool {
+	return !slices.ContainsFunc(report.Results, func(r signretry.Result) bool {
+		return r.Ref.Digest == digest && r.Status == signretry.Failed
+	})
+}
+
+// tagRows are the tags in the table.
+func tagRows(names []naming.Result, report signretry.Report) [][]string {
+	var rows [][]string
+	for _, n := range names {
+		status := map[naming.Outcome]string{
+			naming.Named: "named", naming.Already: "already named", naming.Taken: "not named, taken", naming.Failed: "not named", unsigned: "not named, not signed",
+		}[n.Outcome]
+		if n.Err == nil && n.Outcome != unsigned && !isSigned(report, n.Digest) {
+			status += ", NOT SIGNED"
+		}
+		tag := n.Tag
+		tag.Digest = n.Digest
+		rows = append(rows, []string{tag.String(), status, "-"})
+	}
+	return rows
+}
+
+// tagOutputs lists the references that name their image, and those that do not.
+func tagOutputs(names []naming.Result) (named, unnamed []string) {
+	for _, n := range names {
+		if n.Outcome == naming.Named || n.Outcome == naming.Already {
+			named = append(named, n.Tag.String())
+		} else {
+			unnamed = append(unnamed, n.Tag.String())
+		}
+	}
+	return named, unnamed
+}

@@ -1,0 +1,53 @@
+# PowerShell completion of signretry, printed by "signretry --generate=complete-powershell"
+Register-ArgumentCompleter -Native -CommandName 'signretry' -ScriptBlock {
+    param($wordToComplete, $commandAst, $cursorPosition)
+    $flags = [ordered]@{
+        '--metadata' = 'sign what FILE says was pushed: the metadata file of docker buildx build or bake'
+        '--on-failure' = 'what to do when an image could not be signed'
+        '--format' = 'layout of the signature'
+        '--annotation' = 'sign KEY=VALUE with the image (repeatable)'
+        '--recursive' = 'sign the manifests that an index lists, too'
+        '--any-run' = 'accept the record of another run than this one'
+        '--parallel' = 'sign N digests at once'
+        '--identity-token-file' = 'use the identity token in FILE; - is stdin'
+        '--login' = 'how a person logs in, and for browser and device: that one does'
+        '--oidc-issuer' = 'log in at URL'
+        '--oidc-client-id' = 'log in as the client ID'
+        '--trusted-root' = 'trust what FILE (trusted_root.json) says'
+        '--signing-config' = 'use the services that FILE (signing_config.json) names'
+        '--tuf-url' = 'get both from the TUF repository at URL'
+        '--tuf-root' = 'begin there with the keys in FILE (root.json; without: the public instance''s)'
+        '--fulcio-url' = 'get certificates from URL'
+        '--rekor-url' = 'log signatures at URL'
+        '--rekor-version' = 'the log''s API has major version N (1 or 2; of --rekor-url: 1)'
+        '--timestamp-url' = 'get timestamps from URL, with its path'
+        '--json' = 'print one JSON object on stdout'
+        '--quiet' = 'print errors only'
+        '--verbose' = 'print every request''s outcome on stderr'
+        '--record' = 'keep the run record in FILE'
+        '--timeout' = 'give up on one request after TIME'
+        '--max-attempts' = 'try an operation N times; 0: as often as --max-elapsed allows'
+        '--initial-delay' = 'ceiling of the first wait between tries, TIME'
+        '--max-delay' = 'ceiling of any wait between tries, TIME'
+        '--max-elapsed' = 'give up on the whole run after TIME'
+        '--help' = 'print this help and exit'
+        '--version' = 'print version, commit and date, and exit'
+        '--generate' = 'print a shell''s completions or the man page, and exit'
+    }
+    $values = @{
+        '--on-failure' = 'fail warn'
+        '--format' = 'bundle legacy both'
+        '--login' = 'auto browser device'
+        '--generate' = 'complete-bash complete-fish complete-powershell complete-zsh man'
+    }
+    $flag, $rest = $wordToComplete -split '=', 2
+    if ($null -ne $rest -and $values.ContainsKey($flag)) {
+        $values[$flag] -split ' ' | Where-Object { $_ -like "$rest*" } | ForEach-Object {
+            [System.Management.Automation.CompletionResult]::new("$flag=$_", $_, 'ParameterValue', $_)
+        }
+        return
+    }
+    $flags.GetEnumerator() | Where-Object { $_.Key -like "$wordToComplete*" } | ForEach-Object {
+        [System.Management.Automation.CompletionResult]::new($_.Key, $_.Key, 'ParameterName', $_.Value)
+    }
+}
