@@ -22,15 +22,6 @@ type book struct {
 	err error // the first failure to write while signing
 }
 
-func (a *app) openBook(env *command.Env) (*book, error) {
-	rec, err := env.OpenRecord(a.tool.Common.Record, record.Options{AnyRun: a.anyRun, MustExist: a.anyRun && a.tool.Common.Record != ""},
-		"nothing was signed; --any-run notes the signatures in another run's record, or leave out --record")
-	if err != nil {
-		return nil, err
-	}
-	return &book{Record: rec}, nil
-}
-
 // add notes what came of an image.
 func (b *book) add(r signretry.Result) {
 	image := imageOf(r.Ref)

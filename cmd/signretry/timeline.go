@@ -5,6 +5,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,13 +18,7 @@ const maxBars = 200
 // timeline draws stages, attempts and waits as a Mermaid gantt chart, which GitHub
 // shows in a step's summary. A run in which nothing failed needs none.
 func timeline(attempts []signretry.Attempt) string {
-	failed := 0
-	for _, a := range attempts {
-		if a.Err != nil {
-			failed++
-		}
-	}
-	if failed == 0 {
+	if !slices.ContainsFunc(attempts, func(a signretry.Attempt) bool { return a.Err != nil }) {
 		return ""
 	}
 	var b strings.Builder
@@ -69,20 +64,13 @@ func bar(b *strings.Builder, name string, failed bool, start time.Time, took tim
 // which these began.
 func ordered(attempts []signretry.Attempt) []signretry.Attempt {
 	type key struct{ stage, subject string }
-	var order []key
-	groups := map[key][]signretry.Attempt{}
-	for _, a := range attempts {
-		k := key{a.Stage, a.Subject}
-		if groups[k] == nil {
-			order = append(order, k)
-		}
-		groups[k] = append(groups[k], a)
+	first := map[key]int{}
+	for i, a := range slices.Backward(attempts) {
+		first[key{a.Stage, a.Subject}] = i
 	}
-	var all []signretry.Attempt
-	for _, k := range order {
-		all = append(all, groups[k]...)
-	}
-	return all
+	return slices.SortedStableFunc(slices.Values(attempts), func(a, b signretry.Attempt) int {
+		return first[key{a.Stage, a.Subject}] - first[key{b.Stage, b.Subject}]
+	})
 }
 
 // subject is the last part of the repository and the first digits of the digest: the

@@ -9,6 +9,7 @@
 package actions
 
 import (
+	"cmp"
 	"crypto/rand"
 	"fmt"
 	"io"
@@ -79,18 +80,13 @@ func (w *Workflow) Summary(markdown string) error {
 }
 
 // appendFile opens the runner's file, which exists, and adds text in one write.
-func appendFile(path, text string) (err error) {
+func appendFile(path, text string) error {
 	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY|os.O_CREATE, 0o644) //nolint:gosec // the runner's own file
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if cerr := f.Close(); err == nil {
-			err = cerr
-		}
-	}()
 	_, err = io.WriteString(f, text)
-	return err
+	return cmp.Or(err, f.Close())
 }
 
 // Level is an annotation's severity.

@@ -4,6 +4,7 @@
 package cleanup
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -243,11 +244,9 @@ func (r *run) shrinkFallback(ctx context.Context, image registry.Reference, tag 
 
 // rewrite puts a list of referrers with fewer entries under its tag.
 func (r *run) rewrite(ctx context.Context, ref registry.Reference, old registry.Manifest, list map[string]json.RawMessage, kept []json.RawMessage) (err error) {
-	if list["manifests"], err = json.Marshal(kept); err != nil {
-		return fmt.Errorf("write the list of referrers %s: %w", ref, err)
-	}
-	raw, err := json.Marshal(list)
-	if err != nil {
+	list["manifests"], err = json.Marshal(kept)
+	raw, listErr := json.Marshal(list)
+	if err = cmp.Or(err, listErr); err != nil {
 		return fmt.Errorf("write the list of referrers %s: %w", ref, err)
 	}
 	_, _, err = r.put(ctx, ref, old.Digest, manifestOf(old.MediaType, raw))

@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/LerianStudio/pushguard/pkg/bug"
+	"github.com/LerianStudio/pushguard/pkg/record"
 )
 
 // The exit codes, the same for all three commands. A script must take any other
@@ -62,6 +63,33 @@ func FileError(err error, next string) error {
 		return Internal(err)
 	}
 	return &UsageError{Err: err, Next: next}
+}
+
+// OpenRecord opens the record in path for the run that the process belongs to. A record
+// that cannot be used is a usage error; otherRun says what to do with another run's.
+func (e *Env) OpenRecord(path string, o record.Options, otherRun string) (*record.Record, error) {
+	r, err := record.Open(path, record.RunFromEnv(e.Getenv), o)
+	if err == nil {
+		return r, nil
+	}
+	return nil, RecordError(err, otherRun)
+}
+
+// RecordError says what a failure of a record leads to: the wrong file is a mistake on
+// the command line, with otherRun as the hint when it is another run's; a file that
+// cannot be read or written is an internal failure.
+func RecordError(err error, otherRun string) error {
+	if _, ok := errors.AsType[*record.OtherRunError](err); ok {
+		return &UsageError{Err: err, Next: otherRun}
+	}
+	if _, ok := errors.AsType[*record.UnusableError](err); ok {
+		next := "give the file that tagcheck --record wrote"
+		if errors.Is(err, fs.ErrNotExist) {
+			next += "; is the path right, and did an earlier step write it?"
+		}
+		return &UsageError{Err: err, Next: next}
+	}
+	return Internal(err)
 }
 
 // UsageError is a wrong command line: exit code 2.

@@ -95,6 +95,11 @@ func Bool(name, usage string, dst *bool) cli.Flag {
 	return &cli.BoolFlag{Name: name, Usage: usage, Destination: dst, DisableDefaultText: true}
 }
 
+// AnyRun is the flag that lets a command take the record of another run.
+func AnyRun(dst *bool) cli.Flag {
+	return Bool("any-run", "accept the record of another run than this one", dst)
+}
+
 // Duration is a flag that takes "90s", "5m" and plain seconds ("90").
 // The value at dst is the default.
 func Duration(name, usage string, dst *time.Duration, category string) cli.Flag {

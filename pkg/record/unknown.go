@@ -83,7 +83,7 @@ func (i *Immutable) UnmarshalJSON(data []byte) error {
 }
 
 func (p *Pushed) UnmarshalJSON(data []byte) error { return decode(data, (*plainPushed)(p), &p.unknown) }
-func (p Pushed) MarshalJSON() ([]byte, error)     { return encode(plainPushed(p), p.unknown) }
+
 func (p *Published) UnmarshalJSON(data []byte) error {
 	return decode(data, (*plainPublished)(p), &p.unknown)
 }
@@ -109,6 +109,7 @@ func (r Run) MarshalJSON() ([]byte, error)       { return encode(plainRun(r), r.
 func (t Tag) MarshalJSON() ([]byte, error)       { return encode(plainTag(t), t.unknown) }
 func (s State) MarshalJSON() ([]byte, error)     { return encode(plainState(s), s.unknown) }
 func (i Immutable) MarshalJSON() ([]byte, error) { return encode(plainImmutable(i), i.unknown) }
+func (p Pushed) MarshalJSON() ([]byte, error)    { return encode(plainPushed(p), p.unknown) }
 func (p Published) MarshalJSON() ([]byte, error) { return encode(plainPublished(p), p.unknown) }
 func (s Signature) MarshalJSON() ([]byte, error) { return encode(plainSignature(s), s.unknown) }
 func (u Unsigned) MarshalJSON() ([]byte, error)  { return encode(plainUnsigned(u), u.unknown) }

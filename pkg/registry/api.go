@@ -12,7 +12,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/LerianStudio/pushguard/pkg/retry"
@@ -32,27 +31,18 @@ type Call struct {
 	Login bool
 }
 
-// service is the host that answers.
-func (q Call) service() string {
-	u, err := url.Parse(q.URL)
-	if err != nil {
-		return q.URL
-	}
-	return u.Host
-}
-
 // API makes one request and reads a 2xx answer's JSON into result (nil to ignore it).
 // Every failure is an *Error with Service set. Its kind is read off the status, and by
 // the [Reader]; what a 404 of an API proves, callers know. header is the answer's, nil
 // when there was none.
 func (c *Client) API(ctx context.Context, q Call, result any) (header http.Header, failed *Error) {
 	a, err := c.send(ctx, q)
-	at := "" // the path, without a query
+	service, at := q.URL, "" // the path, without a query
 	if u, parseErr := url.Parse(q.URL); parseErr == nil {
-		at = u.EscapedPath()
+		service, at = u.Host, u.EscapedPath()
 	}
-	c.options.Log.DebugContext(ctx, "request", "method", q.Method, "registry", q.service(), "path", at, "status", a.status)
-	e := &Error{Op: q.Op, Ref: q.Ref, Service: q.service(), Status: a.status, LoggedIn: c.HasLogin(q.Ref.Registry), Err: err}
+	c.options.Log.DebugContext(ctx, "request", "method", q.Method, "registry", service, "path", at, "status", a.status)
+	e := &Error{Op: q.Op, Ref: q.Ref, Service: service, Status: a.status, LoggedIn: c.HasLogin(q.Ref.Registry), Err: err}
 	switch {
 	case err != nil:
 		e.Kind, e.Message = network(ctx, err, err)
@@ -132,10 +122,7 @@ func apiMessage(body []byte) string {
 		Detail  json.RawMessage `json:"detail"` // a string, or an object in some errors
 	}
 	if err := json.Unmarshal(body, &words); err != nil {
-		if strings.HasPrefix(strings.TrimSpace(string(body)), "<") {
-			return "an HTML page"
-		}
-		return wire.OneLine(string(body))
+		return plainWords(body)
 	}
 	var detail string
 	_ = json.Unmarshal(words.Detail, &detail)

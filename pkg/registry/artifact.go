@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 
 	godigest "github.com/opencontainers/go-digest"
 	"github.com/regclient/regclient"
@@ -130,10 +131,8 @@ func (c *Client) Attach(ctx context.Context, ref Reference, mediaType string, ra
 	if err != nil {
 		return Descriptor{}, err
 	}
-	for _, have := range list {
-		if have.Digest == d.Digest {
-			return d, nil
-		}
+	if slices.ContainsFunc(list, func(have Descriptor) bool { return have.Digest == d.Digest }) {
+		return d, nil
 	}
 	return Descriptor{}, &Error{
 		Op: op, Ref: ref.WithDigest(m.Subject.Digest), Kind: KindOutage, Status: http.StatusOK,

@@ -4,6 +4,7 @@
 package registry
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/json"
@@ -133,7 +134,7 @@ func requestOf(method string) Request {
 
 // kind classifies an answer by the specification alone, or by what APIs have in common.
 func kind(a answer, to Request, code string) Kind {
-	page := code == "" && strings.HasPrefix(strings.TrimSpace(string(a.body)), "<")
+	page := code == "" && isPage(a.body)
 	switch {
 	case a.status == http.StatusNotFound && absenceCodes[code] && to != RequestToken:
 		return KindNotFound
@@ -218,12 +219,8 @@ func registryError(a answer) (code, message string) {
 		Message string `json:"message"`
 		Details string `json:"details"`
 	}
-	text := strings.TrimSpace(string(a.body))
 	if err := json.Unmarshal(a.body, &body); err != nil {
-		if strings.HasPrefix(text, "<") {
-			return "", "an HTML page"
-		}
-		return "", wire.OneLine(text)
+		return "", plainWords(a.body)
 	}
 	if len(body.Errors) == 0 {
 		return "", wire.OneLine(body.Message + body.Details)
@@ -234,6 +231,16 @@ func registryError(a answer) (code, message string) {
 	}
 	return e.Code, wire.OneLine(join(e.Message, words(e.Detail)))
 }
+
+// plainWords are those of a body that is no JSON.
+func plainWords(body []byte) string {
+	if isPage(body) {
+		return "an HTML page"
+	}
+	return wire.OneLine(string(body))
+}
+
+func isPage(body []byte) bool { return bytes.HasPrefix(bytes.TrimSpace(body), []byte("<")) }
 
 // words finds what an error's detail says: it is free in form, and some registries put
 // the reason there and nowhere else (distribution specification, "Error Codes").

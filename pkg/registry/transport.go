@@ -19,7 +19,6 @@ import (
 )
 
 const (
-	maxErrorBody  = wire.MaxErrorBody
 	maxBody       = 8 << 20 // of a manifest, a list, a token
 	maxHeaderSize = 256 << 10
 )
@@ -29,7 +28,7 @@ type answer struct {
 	method, path string
 	status       int // 0 for none
 	header       http.Header
-	body         []byte // of an error, at most maxErrorBody
+	body         []byte // of an error, at most [wire.MaxErrorBody]
 	err          error  // when there was no answer, or it broke off
 	at           time.Time
 }
@@ -163,7 +162,7 @@ func (r *recorder) requestToken(req *http.Request) (*http.Response, error) {
 		a.status, a.header = resp.StatusCode, resp.Header.Clone()
 		resp.Header.Del("Retry-After")
 		var body []byte
-		body, err = io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+		body, err = io.ReadAll(io.LimitReader(resp.Body, wire.MaxErrorBody))
 		_ = resp.Body.Close()
 		resp.Body = io.NopCloser(bytes.NewReader(body))
 		a.body = body

@@ -70,21 +70,19 @@ func (r *run) upload(ctx context.Context, ref registry.Reference, data []byte) *
 func (r *run) config(ctx context.Context, ref registry.Reference) *upload {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	u := r.configs[ref.Name()]
-	if u == nil || u.failed() {
-		u = r.upload(ctx, ref, []byte(signing.EmptyConfig))
-		r.configs[ref.Name()] = u
+	if u := r.configs[ref.Name()]; u != nil {
+		select {
+		case <-u.done:
+			if u.err == nil {
+				return u
+			}
+		default:
+			return u
+		}
 	}
+	u := r.upload(ctx, ref, []byte(signing.EmptyConfig))
+	r.configs[ref.Name()] = u
 	return u
-}
-
-func (u *upload) failed() bool {
-	select {
-	case <-u.done:
-		return u.err != nil
-	default:
-		return false
-	}
 }
 
 // wait waits for the end of the upload.
@@ -181,32 +179,27 @@ func (r *run) findLegacy(ctx context.Context, ref registry.Reference, claim sign
 // written again when another signer won.
 func (r *run) appendLegacy(ctx context.Context, ref registry.Reference, l *signing.Legacy) error {
 	tag := ref.WithTag(registry.SignatureTag(ref.Digest))
-	_, err := late(ctx, r, r.atRegistry(stageAttach, tag), func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, r.growLegacy(ctx, ref, tag, l)
+	_, err := late(ctx, r, r.atRegistry(stageAttach, tag), func(ctx context.Context) (none struct{}, err error) {
+		there, layers, err := r.legacyOf(ctx, ref)
+		if err != nil || slices.ContainsFunc(layers, l.Is) {
+			return none, err
+		}
+		grown, err := there.Append(l)
+		if err != nil {
+			return none, fmt.Errorf("sign %s: %w", tag, err)
+		}
+		if _, err := r.Registry.PutBlob(ctx, ref, grown.Config); err != nil {
+			return none, err
+		}
+		if err := r.Registry.PutManifest(ctx, tag, grown.MediaType, grown.Manifest); err != nil {
+			return none, err
+		}
+		if _, layers, err = r.legacyOf(ctx, ref); err != nil || slices.ContainsFunc(layers, l.Is) {
+			return none, err
+		}
+		return none, overwrittenError{tag}
 	})
 	return err
-}
-
-// growLegacy is one try of appendLegacy.
-func (r *run) growLegacy(ctx context.Context, ref, tag registry.Reference, l *signing.Legacy) error {
-	there, layers, err := r.legacyOf(ctx, ref)
-	if err != nil || holds(layers, l) {
-		return err
-	}
-	grown, err := there.Append(l)
-	if err != nil {
-		return fmt.Errorf("sign %s: %w", tag, err)
-	}
-	if _, err := r.Registry.PutBlob(ctx, ref, grown.Config); err != nil {
-		return err
-	}
-	if err := r.Registry.PutManifest(ctx, tag, grown.MediaType, grown.Manifest); err != nil {
-		return err
-	}
-	if _, layers, err = r.legacyOf(ctx, ref); err != nil || holds(layers, l) {
-		return err
-	}
-	return overwrittenError{tag}
 }
 
 // overwrittenError is a signature that another signer's write has taken out of the list.
@@ -217,8 +210,3 @@ func (e overwrittenError) Error() string {
 }
 
 func (overwrittenError) Transient() bool { return true }
-
-// holds reports whether l is one of the layers.
-func holds(layers []signing.Descriptor, l *signing.Legacy) bool {
-	return slices.ContainsFunc(layers, l.Is)
-}

@@ -23,7 +23,7 @@ const (
 	maxReferrers = 100
 )
 
-// lookup is one image of a batch, and how far it is.
+// lookup is one image, and how far it is.
 type lookup struct {
 	image
 
@@ -38,9 +38,9 @@ type lookup struct {
 // digest signs one digest in all its repositories. What is signed already
 // anywhere is not signed again: its bundle serves the others. reading ends early
 // when there can be no session.
-func (r *run) digest(ctx, reading context.Context, b *batch) {
+func (r *run) digest(ctx, reading context.Context, repositories []image) {
 	var images []*lookup
-	for _, img := range b.images {
+	for _, img := range repositories {
 		l := &lookup{image: img}
 		if err := r.look(reading, l); err != nil {
 			r.done(ctx, l, r.reason(err))
@@ -56,7 +56,7 @@ func (r *run) digest(ctx, reading context.Context, b *batch) {
 			images = r.each(ctx, images, r.legacy)
 			continue
 		}
-		images = r.each(ctx, r.shareBundle(ctx, b.digest, images), r.attach)
+		images = r.each(ctx, r.shareBundle(ctx, images), r.attach)
 	}
 	for _, l := range images {
 		r.done(ctx, l, nil)
@@ -76,7 +76,7 @@ func (r *run) each(ctx context.Context, images []*lookup, do func(context.Contex
 
 // shareBundle gives every image the bundle of the one that has it, or a new one. It
 // returns the images that have one then.
-func (r *run) shareBundle(ctx context.Context, digest string, images []*lookup) []*lookup {
+func (r *run) shareBundle(ctx context.Context, images []*lookup) []*lookup {
 	var bundle *signing.Bundle
 	for _, l := range images {
 		if l.found {
@@ -90,7 +90,7 @@ func (r *run) shareBundle(ctx context.Context, digest string, images []*lookup) 
 		refused := false
 		var err error
 		if bundle, err = sign(ctx, r, order{
-			Claim: signing.Claim{Digest: digest, Annotations: r.Annotations}, format: signing.FormatBundle,
+			Claim: signing.Claim{Digest: images[0].ref.Digest, Annotations: r.Annotations}, format: signing.FormatBundle,
 			accepted: func(ctx context.Context) error {
 				err := r.anyAccepts(ctx, images)
 				refused = err != nil && ctx.Err() == nil
@@ -139,8 +139,8 @@ func (r *run) done(ctx context.Context, l *lookup, err error) {
 	case l.written:
 		status = Signed
 	}
-	for j, index := range l.indexes {
-		r.finish(ctx, index, Result{Ref: l.refs[j], Status: status, Signatures: l.have, Err: err})
+	for _, index := range l.indexes {
+		r.finish(ctx, index, Result{Status: status, Signatures: l.have, Err: err})
 	}
 }
 

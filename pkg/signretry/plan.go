@@ -89,47 +89,34 @@ func (r *run) children(ctx context.Context, ref registry.Reference, depth int) (
 	return found, nil
 }
 
-// batch is one digest with the repositories in which it is to be signed.
-type batch struct {
-	digest string
-	images []image
-}
-
 // image is one manifest in one repository, and where it was asked for.
 type image struct {
 	ref     registry.Reference // by digest only
-	indexes []int
-	refs    []registry.Reference
+	indexes []int              // of the targets
 }
 
-// group puts what needs one signature together, in the order asked.
-func group(targets []target) []*batch {
-	var batches []*batch
-	byDigest := map[string]*batch{}
+// group puts what needs one signature together, in the order asked: the repositories of
+// each digest.
+func group(targets []target) [][]image {
+	var groups [][]image
+	places := map[string]int{} // by digest
 	for i, t := range targets {
 		if t.err != nil {
 			continue
 		}
-		ref := t.ref
-		b := byDigest[ref.Digest]
-		if b == nil {
-			b = &batch{digest: ref.Digest}
-			byDigest[ref.Digest] = b
-			batches = append(batches, b)
+		place, known := places[t.ref.Digest]
+		if !known {
+			place = len(groups)
+			places[t.ref.Digest] = place
+			groups = append(groups, nil)
 		}
-		b.add(i, ref)
-	}
-	return batches
-}
-
-func (b *batch) add(index int, ref registry.Reference) {
-	plain := ref.WithDigest(ref.Digest)
-	for j := range b.images {
-		if b.images[j].ref == plain {
-			b.images[j].indexes = append(b.images[j].indexes, index)
-			b.images[j].refs = append(b.images[j].refs, ref)
-			return
+		plain := t.ref.WithDigest(t.ref.Digest)
+		at := slices.IndexFunc(groups[place], func(img image) bool { return img.ref == plain })
+		if at < 0 {
+			at = len(groups[place])
+			groups[place] = append(groups[place], image{ref: plain})
 		}
+		groups[place][at].indexes = append(groups[place][at].indexes, i)
 	}
-	b.images = append(b.images, image{ref: plain, indexes: []int{index}, refs: []registry.Reference{ref}})
+	return groups
 }

@@ -218,7 +218,10 @@ func (r *run) certificate(ctx context.Context, over *signing.Certificate) (*sign
 			return r.Signer.Certificate(ctx, r.services.Fulcio, r.key, r.token)
 		})
 		if err == nil {
-			r.warnOtherIdentity(ctx, cert)
+			if cert.Identity != r.identity {
+				r.Logger.LogAttrs(ctx, slog.LevelWarn, "the certificate names another identity than the token: a second run will not see that the image is signed",
+					slog.String("certificate", cert.Identity.Subject), slog.String("token", r.identity.Subject))
+			}
 			r.cert = cert
 			return cert, nil
 		}
@@ -231,11 +234,3 @@ func (r *run) certificate(ctx context.Context, over *signing.Certificate) (*sign
 
 // tokenOver reports whether a new token is due and can be had.
 func (r *run) tokenOver() bool { return r.Token.Renewable() && r.token.Expired(time.Now()) }
-
-func (r *run) warnOtherIdentity(ctx context.Context, cert *signing.Certificate) {
-	if cert.Identity == r.identity {
-		return
-	}
-	r.Logger.LogAttrs(ctx, slog.LevelWarn, "the certificate names another identity than the token: a second run will not see that the image is signed",
-		slog.String("certificate", cert.Identity.Subject), slog.String("token", r.identity.Subject))
-}

@@ -178,8 +178,9 @@ func Run(ctx context.Context, images []registry.Reference, opts Options) Report 
 	targets := r.expand(reading, images)
 	r.results = make([]Result, len(targets))
 	for i, t := range targets {
+		r.results[i].Ref = t.ref
 		if t.err != nil {
-			r.finish(ctx, i, Result{Ref: t.ref, Status: Failed, Err: r.reason(t.err)})
+			r.finish(ctx, i, Result{Status: Failed, Err: r.reason(t.err)})
 		}
 	}
 	var g errgroup.Group
@@ -194,7 +195,7 @@ func Run(ctx context.Context, images []registry.Reference, opts Options) Report 
 	_ = g.Wait()
 	cancel() // ends what is still under way for images that failed
 	r.background.Wait()
-	return r.report()
+	return Report{Identity: r.identity, Results: r.results, Attempts: r.attempts}
 }
 
 // run is one call of Run.
@@ -215,17 +216,12 @@ type run struct {
 	attempts []Attempt
 }
 
-func (r *run) report() Report {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return Report{Identity: r.identity, Results: r.results, Attempts: r.attempts}
-}
-
 // finish records the outcome of the image asked for at index.
 func (r *run) finish(ctx context.Context, index int, result Result) {
 	result.At = time.Now().UTC().Truncate(time.Second)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	result.Ref = r.results[index].Ref
 	r.results[index] = result
 	if r.OnResult != nil {
 		r.OnResult(result)

@@ -63,16 +63,6 @@ func isOutage(err error) bool {
 // uploads, or let something else answer in its place. After that it is an answer.
 const settle = 30 * time.Second
 
-// settled is when it is one: settle from now, and sooner in a run that has little time
-// left, so that it ends with the answer and not with the time.
-func settled(ctx context.Context, now time.Time) time.Time {
-	wait := settle
-	if deadline, ok := ctx.Deadline(); ok {
-		wait = min(wait, deadline.Sub(now)/4)
-	}
-	return now.Add(wait)
-}
-
 // lateError is such a failure: it passes, until settle is over.
 type lateError struct {
 	error
@@ -97,7 +87,12 @@ func late[T any](ctx context.Context, r *run, s step, op func(context.Context) (
 		}
 		now := time.Now()
 		if over.IsZero() {
-			over = settled(ctx, now)
+			over = now.Add(settle)
+			// Sooner in a run that has little time left, so that it ends with the answer and
+			// not with the time.
+			if deadline, ok := ctx.Deadline(); ok && deadline.Sub(now)/4 < settle {
+				over = now.Add(deadline.Sub(now) / 4)
+			}
 		}
 		if left := over.Sub(now); left > 0 {
 			return v, lateError{err, left}

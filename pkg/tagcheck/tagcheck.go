@@ -80,25 +80,21 @@ type Checker struct {
 // repositories side by side, and returns their states in the order asked.
 // moving are patterns of path.Match for tags.
 func (c Checker) Check(ctx context.Context, refs []registry.Reference, moving []string) []Tag {
-	var tags []Tag
-	repositories := map[string][]int{}
+	tags := make([]Tag, 0, len(refs)) // never grows: pointers into it hold
+	repositories := map[string][]*Tag{}
 	seen := map[registry.Reference]bool{}
 	for _, ref := range refs {
 		if seen[ref] {
 			continue
 		}
 		seen[ref] = true
-		repositories[ref.Name()] = append(repositories[ref.Name()], len(tags))
 		tags = append(tags, Tag{Ref: ref, Moving: matches(moving, ref.Tag)})
+		repositories[ref.Name()] = append(repositories[ref.Name()], &tags[len(tags)-1])
 	}
 	var all sync.WaitGroup
-	for _, indexes := range repositories {
+	for _, group := range repositories {
 		all.Go(func() {
 			defer bug.Catch()
-			group := make([]*Tag, len(indexes))
-			for i, index := range indexes {
-				group[i] = &tags[index]
-			}
 			c.repository(ctx, group)
 		})
 	}
