@@ -29,6 +29,7 @@ type options struct {
 	yes           bool
 	detach        bool
 	prune         bool
+	unnamed       bool
 }
 
 func newTool() *command.Tool {
@@ -55,6 +56,7 @@ func newTool() *command.Tool {
 			&cli.StringFlag{Name: "published-digest", Usage: "without a record: the tags in the arguments were absent before and are now `DIGEST`", Destination: &o.publishedOnly},
 			command.Bool("yes", "without a record: do not ask before --delete acts", &o.yes),
 			command.Bool("detach", "where a registry deletes only whole package versions, and one has other tags: move our tag off it, through an empty image that is public for seconds", &o.detach),
+			command.Bool("unnamed", "delete also the images that this run pushed by their digests, where no tag and no index has them", &o.unnamed),
 			command.Bool("prune", "where a registry keeps the untagged parts of a deleted image: delete them as well", &o.prune),
 		},
 	}

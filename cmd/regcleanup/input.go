@@ -102,6 +102,11 @@ func inputOfRecords(env *command.Env, common *command.Common, o *options) (*inpu
 	}
 	var err error
 	in.claims, err = cleanup.Claims(in.records)
+	if err == nil && o.unnamed {
+		var images []cleanup.Claim
+		images, err = cleanup.Unnamed(in.records)
+		in.claims = append(in.claims, images...)
+	}
 	if err != nil {
 		return nil, command.Exit(command.ExitUsage, err)
 	}

@@ -42,7 +42,7 @@ func (c Cleaner) Run(ctx context.Context, steps []Step) []Report {
 		done: map[registry.Reference]bool{}, stays: map[registry.Reference]bool{}, tags: map[string]*repository{},
 	}
 	for _, s := range steps {
-		if s.Now != "" {
+		if s.Now != "" && s.Claim.Ref.Tag != "" {
 			r.repository(s.Claim.Ref).seen[s.Claim.Ref.Tag] = true
 		}
 	}
@@ -125,6 +125,8 @@ func (r *run) act(ctx context.Context, s Step) Report {
 		return r.restore(ctx, s)
 	case s.Action == Delete && s.throwAway:
 		return r.finishDetach(ctx, s, s.Now, "")
+	case s.Action == Delete && s.Claim.Ref.Tag == "":
+		return r.deleteImage(ctx, s)
 	case s.Action == Delete:
 		return r.delete(ctx, s)
 	}

@@ -5,6 +5,7 @@ package cleanup
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/LerianStudio/pushguard/pkg/record"
@@ -40,6 +41,25 @@ func Claims(records []*record.Record) ([]Claim, error) {
 				old.Published = c.Published
 			case c.Published != "" && c.Published != old.Published:
 				old.Published, old.Before = "", Before{}
+			}
+		}
+	}
+	return claims, nil
+}
+
+// Unnamed are claims to the images that the run pushed by their digests: they go where
+// no tag and no index has them.
+func Unnamed(records []*record.Record) ([]Claim, error) {
+	var claims []Claim
+	for _, r := range records {
+		for _, p := range r.Images {
+			ref, err := registry.ParseReference(p.Name + "@" + p.Digest)
+			if err != nil {
+				return nil, fmt.Errorf("read record: %w", err)
+			}
+			claim := Claim{Ref: ref, Before: Before{Known: true}, Published: p.Digest}
+			if !slices.Contains(claims, claim) {
+				claims = append(claims, claim)
 			}
 		}
 	}

@@ -191,7 +191,7 @@ func (c Cleaner) versionsOf(ctx context.Context, claims []Claim) map[registry.Re
 // be asked. When it cannot answer, the deletion itself will say what is wrong.
 func (c Cleaner) immutable(ctx context.Context, s Step) *Refusal {
 	rules, ok := c.Registry.Of(s.Claim.Ref).(host.TagRules)
-	if !ok {
+	if !ok || s.Claim.Ref.Tag == "" {
 		return nil
 	}
 	found, err := rules.Immutable(ctx, s.Claim.Ref)
@@ -262,6 +262,9 @@ func (c Cleaner) step(ctx context.Context, claim Claim, version host.Version) St
 		}
 	}
 	s.Action, s.Proof, s.Reason = decide(claim, image, revision, c.Commit)
+	if claim.Ref.Tag == "" && s.Action == Delete {
+		s.Proof, s.Reason = "this run pushed it by its digest", "no tag of this run needs it"
+	}
 	if image != now {
 		s.throwAway, s.Proof = true, "an empty image that regcleanup put there, instead of what this run published"
 		if s.Action != Delete {

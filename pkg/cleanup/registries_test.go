@@ -24,6 +24,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/LerianStudio/pushguard/pkg/cleanup"
+	"github.com/LerianStudio/pushguard/pkg/record"
 	"github.com/LerianStudio/pushguard/pkg/registry"
 	"github.com/LerianStudio/pushguard/pkg/registry/host"
 	"github.com/LerianStudio/pushguard/pkg/registry/registrytest"
@@ -201,6 +202,58 @@ func TestRun_listProvesNothing(t *testing.T) {
 			}
 			if diff := cmp.Diff(before, store.Tags(repository)); diff != "" {
 				t.Errorf("tags (-before +after):\n%s", diff)
+			}
+		})
+	}
+}
+
+// An image that the run pushed by its digest goes only if a list of tags shows that none
+// needs it.
+func TestRun_unnamedImages(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		set  func(store *registrytest.Store, digest string)
+		want string // the outcomes
+		left bool
+	}{
+		"nobody has it": {func(store *registrytest.Store, _ string) { store.PutImage(repository, "old", "old") }, "done", false},
+		"with a signature": {func(store *registrytest.Store, digest string) {
+			store.PutImage(repository, "old", "old")
+			store.PutImage(repository, registry.SignatureTag(digest), "signature")
+		}, "done signatures:done", false},
+		"a tag names it": {func(store *registrytest.Store, digest string) { store.Tag(repository, "stable", digest) }, "kept", true},
+		"an index has it": {func(store *registrytest.Store, digest string) {
+			store.Put(repository, "multi", registrytest.MediaTypeIndex, indexOf(digest))
+		}, "kept", true},
+		"there is no tag that could prove it": {func(*registrytest.Store, string) {}, "blocked", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store := registrytest.NewStore(registrytest.Rules{})
+			digest := store.PutImage(repository, "", "pushed")
+			test.set(store, digest)
+			s := newSite(t, "r.example.com", registrytest.InProcess{"r.example.com": store})
+			rec := record.New(record.Run{})
+			if err := rec.Published(record.Image{Name: s.name, Digest: digest}, "buildx-metadata", time.Now()); err != nil {
+				t.Fatal(err)
+			}
+			claims, err := cleanup.Unnamed([]*record.Record{rec, rec})
+			if err != nil || len(claims) != 1 {
+				t.Fatalf("Unnamed = %v, %v", claims, err)
+			}
+			var got []string
+			for _, r := range s.cleaner.Run(t.Context(), s.cleaner.Plan(t.Context(), claims)) {
+				part := ""
+				if r.Part != "" {
+					part = string(r.Part) + ":"
+				}
+				got = append(got, part+string(r.Outcome))
+			}
+			if diff := cmp.Diff(test.want, strings.Join(got, " ")); diff != "" || store.Has(repository, digest) != test.left {
+				t.Errorf("outcomes (-want +got):\n%s\nthe image is there: %t", diff, store.Has(repository, digest))
+			}
+			if test.want == "done" && store.Tags(repository)["old"] == "" {
+				t.Error("another tag is gone")
 			}
 		})
 	}

@@ -42,6 +42,17 @@ func (r *run) delete(ctx context.Context, s Step) Report {
 	return report
 }
 
+// deleteImage deletes an image that the run pushed by its digest, unless a tag or an
+// index has it.
+func (r *run) deleteImage(ctx context.Context, s Step) Report {
+	r.firstList(ctx, s.Claim.Ref)
+	outcome, err := r.removeManifest(ctx, s.Claim.Ref)
+	if needed, ok := errors.AsType[*neededError](err); ok {
+		return Report{Step: s, Outcome: Kept, Detail: needed.tag.String() + " needs it", waits: needed.waits}
+	}
+	return r.report(s)(outcome, s.Now, err)
+}
+
 // goes reports of a tag that the plan deletes it as it is: with the image of s.
 func (r *run) goes(s Step) func(tag, digest string) bool {
 	tags := map[string]bool{}

@@ -40,6 +40,10 @@ func tagsOf(t *testing.T, lines ...string) []tagcheck.Tag {
 		switch digest {
 		case "":
 			tags[i].State = absent
+		case "own": // this run's own work, by the record
+			tags[i].Own = true
+		case "pushed": // absent, and pushed by its digest
+			tags[i].State, tags[i].Digest, tags[i].Pushed = absent, "", "pushed"
 		case "!": // it exists, and the registry does not let it be read
 			tags[i].Digest = ""
 		case "?":
@@ -72,6 +76,13 @@ func TestJudge(t *testing.T) {
 		"a moving one is unknown":     {[]string{hub + "=", "~docker.io/org/app:latest=?"}, "new", [3]int{0, 0, 0}, [3]bool{true, true, true}, ""},
 		"there, and not to be read":   {[]string{hub + "=!"}, "unknown", [3]int{1, 3, 0}, [3]bool{false, false, true}, ""},
 		"one of two not to be read":   {[]string{hub + "=a", ghcr + "=!"}, "unknown", [3]int{1, 3, 0}, [3]bool{false, false, true}, ""},
+		"this run's own work":         {[]string{hub + "=own", ghcr + "=own"}, "complete", [3]int{0, 0, 0}, [3]bool{}, ""},
+		"half of this run's own work": {[]string{hub + "=own", ghcr + "="}, "partial", [3]int{0, 0, 0}, [3]bool{}, ghcr + "<docker.io/org/app@own"},
+		"own, and somebody else's":    {[]string{hub + "=own", ghcr + "=a"}, "conflict", [3]int{4, 4, 4}, [3]bool{}, ""},
+		"pushed by its digest":        {[]string{hub + "=pushed", ghcr + "="}, "pushed", [3]int{0, 0, 0}, [3]bool{}, ""},
+		"pushed, and one is taken":    {[]string{hub + "=pushed", ghcr + "=a"}, "partial", [3]int{1, 0, 0}, [3]bool{false, false, true}, hub + "<ghcr.io/other/app@a"},
+		"pushed, and one is unknown":  {[]string{hub + "=pushed", ghcr + "=?"}, "unknown", [3]int{3, 3, 3}, [3]bool{}, ""},
+		"one of two images is pushed": {[]string{hub + "=pushed", "docker.io/org/other:1="}, "new", [3]int{0, 0, 0}, [3]bool{true, true, true}, ""},
 		"another tag of the image":    {[]string{"docker.io/org/app:1=a", "docker.io/org/app:1.2="}, "partial", [3]int{1, 4, 0}, [3]bool{false, false, true}, "docker.io/org/app:1.2<"},
 		"two images in one registry":  {[]string{"docker.io/a/app:1=a", "docker.io/b/app:1=b"}, "complete", [3]int{1, 0, 0}, [3]bool{false, false, true}, ""},
 		"same last part, three hosts": {[]string{"docker.io/a/app:1=a", "docker.io/b/app:1=b", "ghcr.io/a/app:1="}, "partial", [3]int{1, 0, 0}, [3]bool{false, false, true}, "ghcr.io/a/app:1<docker.io/a/app@a"},

@@ -7,6 +7,7 @@ complete -c regcleanup -l accept-revision-label -d 'where a push failed half-way
 complete -c regcleanup -l published-digest -x -d 'without a record: the tags in the arguments were absent before and are now DIGEST'
 complete -c regcleanup -l yes -d 'without a record: do not ask before --delete acts'
 complete -c regcleanup -l detach -d 'where a registry deletes only whole package versions, and one has other tags: move our tag off it, through an empty image that is public for seconds'
+complete -c regcleanup -l unnamed -d 'delete also the images that this run pushed by their digests, where no tag and no index has them'
 complete -c regcleanup -l prune -d 'where a registry keeps the untagged parts of a deleted image: delete them as well'
 complete -c regcleanup -l json -d 'print one JSON object on stdout'
 complete -c regcleanup -l quiet -d 'print errors only'

@@ -9,6 +9,7 @@ Register-ArgumentCompleter -Native -CommandName 'regcleanup' -ScriptBlock {
         '--published-digest' = 'without a record: the tags in the arguments were absent before and are now DIGEST'
         '--yes' = 'without a record: do not ask before --delete acts'
         '--detach' = 'where a registry deletes only whole package versions, and one has other tags: move our tag off it, through an empty image that is public for seconds'
+        '--unnamed' = 'delete also the images that this run pushed by their digests, where no tag and no index has them'
         '--prune' = 'where a registry keeps the untagged parts of a deleted image: delete them as well'
         '--json' = 'print one JSON object on stdout'
         '--quiet' = 'print errors only'
