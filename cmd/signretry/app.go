@@ -16,7 +16,6 @@ import (
 
 	"github.com/LerianStudio/pushguard/pkg/actions"
 	"github.com/LerianStudio/pushguard/pkg/command"
-	"github.com/LerianStudio/pushguard/pkg/record"
 	"github.com/LerianStudio/pushguard/pkg/registry"
 	"github.com/LerianStudio/pushguard/pkg/registry/host"
 	"github.com/LerianStudio/pushguard/pkg/signing"
@@ -105,13 +104,10 @@ func (a *app) run(ctx context.Context, env *command.Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	path := a.tool.Common.Record
-	opened, err := env.OpenRecord(path, record.Options{AnyRun: a.anyRun, MustExist: a.anyRun && path != ""},
-		"nothing was signed; --any-run notes the signatures in another run's record, or leave out --record")
+	book, err := a.openBook(env)
 	if err != nil {
 		return err
 	}
-	book := &book{Record: opened}
 	images, err := a.images(args, book)
 	if err != nil {
 		return err

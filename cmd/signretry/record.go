@@ -22,6 +22,13 @@ type book struct {
 	err error // the first failure to write while signing
 }
 
+func (a *app) openBook(env *command.Env) (*book, error) {
+	path := a.tool.Common.Record
+	rec, err := env.OpenRecord(path, record.Options{AnyRun: a.anyRun, MustExist: a.anyRun && path != ""},
+		"nothing was signed; --any-run notes the signatures in another run's record, or leave out --record")
+	return &book{Record: rec}, err
+}
+
 // add notes what came of an image.
 func (b *book) add(r signretry.Result) {
 	image := imageOf(r.Ref)

@@ -139,10 +139,8 @@ func (r *Record) ToSign() []Image {
 // Tag returns the record's entry of ref, or nil. The pointer holds until the next tag
 // is added.
 func (r *Record) Tag(ref string) *Tag {
-	for i := range r.Tags {
-		if r.Tags[i].Ref == ref {
-			return &r.Tags[i]
-		}
+	if i := slices.IndexFunc(r.Tags, func(t Tag) bool { return t.Ref == ref }); i >= 0 {
+		return &r.Tags[i]
 	}
 	return nil
 }

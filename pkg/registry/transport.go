@@ -100,7 +100,11 @@ func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	a.status, a.header = resp.StatusCode, resp.Header.Clone()
 	resp.Header.Del("Retry-After")
-	resp.Body = &boundedBody{ReadCloser: resp.Body, left: limit(req.URL.Path), broke: func(err error) { t.broke(a, err) }}
+	limit := int64(maxBody)
+	if strings.Contains(req.URL.Path, "/blobs/") {
+		limit = math.MaxInt64 // blob readers enforce their own limit
+	}
+	resp.Body = &boundedBody{ReadCloser: resp.Body, left: limit, broke: func(err error) { t.broke(a, err) }}
 	if resp.StatusCode >= http.StatusBadRequest && req.Method != http.MethodHead {
 		a.body, _ = wire.ReadError(resp.Body, req)
 		_ = resp.Body.Close()
@@ -210,14 +214,6 @@ func wanted(req *http.Request) (repositories []string, anonymous bool) {
 }
 
 var errTooLarge = wire.TooLargeError{Limit: maxBody}
-
-// limit bounds a body; blobs have their own, at who reads them.
-func limit(path string) int64 {
-	if strings.Contains(path, "/blobs/") {
-		return math.MaxInt64
-	}
-	return maxBody
-}
 
 func (t *trace) broke(a *answer, err error) {
 	t.mu.Lock()
