@@ -93,12 +93,8 @@ func (a *app) serviceFlags() []cli.Flag {
 }
 
 func (a *app) run(ctx context.Context, env *command.Env, args []string) error {
-	if a.rekorVersion < 0 || a.rekorVersion > 2 {
-		return command.Usagef("--rekor-version is %d: 1 and 2 are known", a.rekorVersion)
-	}
-	a.services.RekorVersion = uint32(a.rekorVersion)
-	if a.parallel < 1 {
-		return command.Usagef("--parallel is %d: at least 1 is needed", a.parallel)
+	if err := a.checkNumbers(); err != nil {
+		return err
 	}
 	annotations, err := parseAnnotations(a.annotations)
 	if err != nil {
@@ -152,6 +148,18 @@ func (a *app) run(ctx context.Context, env *command.Env, args []string) error {
 	named := a.name(ctx, namer, names, report, book)
 	err = a.tell(ctx, env, report, named)
 	return errors.Join(command.Internal(book.err), err)
+}
+
+// checkNumbers refuses numbers that make no sense.
+func (a *app) checkNumbers() error {
+	switch {
+	case a.rekorVersion < 0 || a.rekorVersion > 2:
+		return command.Usagef("--rekor-version is %d: 1 and 2 are known", a.rekorVersion)
+	case a.parallel < 1:
+		return command.Usagef("--parallel is %d: at least 1 is needed", a.parallel)
+	}
+	a.services.RekorVersion = uint32(a.rekorVersion)
+	return nil
 }
 
 func (a *app) formats() []signing.Format {

@@ -92,3 +92,16 @@ func table(t *testing.T) string {
 	}
 	return b.String()
 }
+
+// The README says how many answers are recorded.
+func TestDocs_readme(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers, err := filepath.Glob("testdata/*/*.json")
+	if want := fmt.Sprintf("checked against %d recorded answers", len(answers)); err != nil || !strings.Contains(string(readme), want) {
+		t.Errorf("README.md does not say %q (%v)", want, err)
+	}
+}
