@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
 # Turns the inputs of a release into its version and a matrix of apps.
 #
-#   APPS       one app a line, NAME or NAME=CONTEXT; empty: one app
-#   APP_NAME   the one app's name; empty: the repository's name
-#   CONTEXT    the one app's build context; empty: .
-#   VERSION    a leading v is dropped; empty: the git tag that was pushed
+#   APPS          one app a line, NAME or NAME=CONTEXT; empty: one app
+#   APP_NAME      the one app's name; empty: the repository's name
+#   CONTEXT       the one app's build context; empty: .
+#   VERSION       a leading v is dropped; empty: the git tag that was pushed
+#   DESTINATIONS  where the images go, in any form: only call depends on it
 #
-# Outputs, on stdout and in $GITHUB_OUTPUT: version, and apps, a JSON array of
-# {"id", "name", "context"}. Every value is checked: what comes out can stand in a
-# file name, a reference and a JSON string as it is.
+# Outputs, on stdout and in $GITHUB_OUTPUT: version; apps, a JSON array of
+# {"id", "name", "context"}; and call, which tells the calls of one run apart: the same
+# in every attempt and every job of a call. Every value is checked: what comes out can
+# stand in a file name, a reference and a JSON string as it is.
 set -euo pipefail
 
 die() {
@@ -62,4 +64,5 @@ if ((count == 0)); then
   add "${APP_NAME:-$(tr '[:upper:]' '[:lower:]' <<<"${repository##*/}")}" "${CONTEXT:-.}"
 fi
 
-printf 'version=%s\napps=[%s]\n' "$version" "$json" | tee -a "${GITHUB_OUTPUT:-/dev/null}"
+hash=$(printf '%s\n' "$version" "$json" "${DESTINATIONS:-}" | sha256sum)
+printf 'version=%s\napps=[%s]\ncall=%s\n' "$version" "$json" "$version-${hash:0:12}" | tee -a "${GITHUB_OUTPUT:-/dev/null}"

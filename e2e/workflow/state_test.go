@@ -141,7 +141,12 @@ type tagRecord struct {
 // record is what the last attempt's record says of the first app.
 func (r *team) record(t *testing.T) []tagRecord {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(r.artifacts, fmt.Sprintf("pushguard-run-0-%d", r.attempt), "0", strconv.Itoa(r.attempt), "record.json"))
+	pattern := filepath.Join(r.artifacts, fmt.Sprintf("pushguard-run-*-0-%d", r.attempt), "0", strconv.Itoa(r.attempt), "record.json")
+	files, err := filepath.Glob(pattern)
+	if err != nil || len(files) != 1 {
+		t.Fatalf("records %s = %q, want one (%v)", pattern, files, err)
+	}
+	data, err := os.ReadFile(files[0])
 	if err != nil {
 		t.Fatal(err)
 	}
