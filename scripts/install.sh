@@ -19,8 +19,9 @@
 # DIR as it was.
 #
 # A mirror or a fork: PUSHGUARD_RELEASES (https or file URL of its releases, which has
-# download/vVERSION/FILE), and whose signature counts: PUSHGUARD_REPOSITORY, PUSHGUARD_RELEASE_WORKFLOW, PUSHGUARD_RELEASE_ISSUER,
-# PUSHGUARD_TRUSTED_ROOT (file; without it the public one is fetched).
+# download/vVERSION/FILE), and whose signature counts: PUSHGUARD_REPOSITORY,
+# PUSHGUARD_RELEASE_WORKFLOW, PUSHGUARD_RELEASE_ISSUER, PUSHGUARD_TRUSTED_ROOT (file;
+# without it the public one is fetched).
 set -euo pipefail
 
 die() {

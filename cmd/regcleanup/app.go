@@ -78,9 +78,7 @@ func run(ctx context.Context, env *command.Env, common *command.Common, o *optio
 		return command.FileError(err, "nothing was changed; correct the setting and run it again")
 	}
 	cleaner := cleanup.Cleaner{Registry: registries, Policy: common.Policy(), Commit: in.commit, Detach: o.detach, Prune: o.prune}
-	cleaner.Policy.OnWait = func(w retry.Wait) {
-		env.Log.Info("waiting to try again", "for", w.Delay.Round(time.Millisecond), "after", w.Err)
-	}
+	cleaner.Policy.OnWait = env.LogWait("waiting to try again")
 	steps := cleaner.Plan(budget, in.claims)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -97,7 +95,7 @@ func run(ctx context.Context, env *command.Env, common *command.Common, o *optio
 		saving = errors.Join(saving, in.note(r))
 	}
 	reports := cleaner.Run(budget, steps)
-	err = errors.Join(saving, answer(env, common, in, reports, true))
+	err = errors.Join(saving, answer(env, common, reports, true))
 	if ctx.Err() != nil {
 		return errors.Join(context.Cause(ctx), err)
 	}
@@ -144,7 +142,7 @@ func planned(env *command.Env, common *command.Common, o *options, in *input, st
 			todo = true
 		}
 	}
-	if err := answer(env, common, in, reports, false); err != nil {
+	if err := answer(env, common, reports, false); err != nil {
 		return err
 	}
 	if len(failures) > 0 || !blocked {

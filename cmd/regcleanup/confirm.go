@@ -20,7 +20,7 @@ import (
 // confirm asks before anything is deleted on an operator's word alone: a record is
 // proof, a digest on the command line is a claim.
 func confirm(ctx context.Context, env *command.Env, o *options, in *input, steps []cleanup.Step) error {
-	if len(in.paths) > 0 || o.yes {
+	if len(in.records) > 0 || o.yes {
 		return nil
 	}
 	var question strings.Builder

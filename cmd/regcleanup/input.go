@@ -19,7 +19,6 @@ import (
 type input struct {
 	claims  []cleanup.Claim
 	commit  string // of the run, when the revision label may stand for proof
-	paths   []string
 	records []*record.Record
 }
 
@@ -89,7 +88,7 @@ func inputOfImages(common *command.Common, o *options, images []string) (*input,
 }
 
 func inputOfRecords(env *command.Env, common *command.Common, o *options) (*input, error) {
-	in := &input{paths: common.Records}
+	in := &input{}
 	for _, path := range common.Records {
 		r, err := env.OpenRecord(path, record.Options{AnyRun: o.anyRun, MustExist: true}, "nothing was changed; --any-run cleans up after another run")
 		if err != nil {

@@ -20,10 +20,6 @@ var manual = command.Manual{
 	Environment: []command.Entry{
 		{Term: "DOCKER_CONFIG, DOCKER_AUTH_CONFIG", Text: "The logins of the registries, as docker reads them. They need the right to delete."},
 		{Term: "GITHUB_TOKEN, GH_TOKEN, GITHUB_API_URL", Text: "The token and the address of GitHub's API, which deletes versions of packages in its container registry, where docker has no login for that."},
-		{Term: "HTTPS_PROXY, NO_PROXY", Text: "The proxy, and the hosts that are reached without it."},
-	},
-	Files: []command.Entry{
-		{Term: "~/.docker/config.json", Text: "The logins that \"docker login\" keeps, and the names of credential helpers."},
 	},
 	Examples: []command.Entry{
 		{Term: "Show what would be undone", Text: "regcleanup --record=run.json"},

@@ -37,8 +37,8 @@ type tagResult struct {
 }
 
 // answer reports on stdout and in the step's outputs and summary.
-func answer(env *command.Env, common *command.Common, in *input, reports []cleanup.Report, carriedOut bool) error {
-	r := result{Schema: "pushguard.regcleanup/v1", Deleted: carriedOut, Records: append([]string{}, in.paths...), Tags: []tagResult{}}
+func answer(env *command.Env, common *command.Common, reports []cleanup.Report, carriedOut bool) error {
+	r := result{Schema: "pushguard.regcleanup/v1", Deleted: carriedOut, Records: append([]string{}, common.Records...), Tags: []tagResult{}}
 	table := [][]string{{"REFERENCE", "NOW", "PROOF", "ACTION", "OUTCOME", "REASON"}}
 	lists := map[cleanup.Outcome][]string{}
 	for _, rep := range reports {

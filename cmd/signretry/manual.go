@@ -21,11 +21,9 @@ var manual = command.Manual{
 		{Term: "ACTIONS_ID_TOKEN_REQUEST_URL, ACTIONS_ID_TOKEN_REQUEST_TOKEN", Text: "GitHub's endpoint for identity tokens. GitHub sets both in a job with \"permissions: id-token: write\"."},
 		{Term: "SIGSTORE_ID_TOKEN", Text: "An identity token with the audience \"sigstore\". It is used before the job's own."},
 		{Term: "DOCKER_CONFIG, DOCKER_AUTH_CONFIG", Text: "The logins of the registries, as docker reads them."},
-		{Term: "HTTPS_PROXY, NO_PROXY", Text: "The proxy, and the hosts that are reached without it."},
 	},
 	Files: []command.Entry{
 		{Term: "~/.sigstore/root", Text: "The copy of the trust root that TUF keeps. It is used while the mirror cannot be reached."},
-		{Term: "~/.docker/config.json", Text: "The logins that \"docker login\" keeps, and the names of credential helpers."},
 	},
 	Examples: []command.Entry{
 		{Term: "Sign what a build has pushed", Text: "docker buildx build --push --metadata-file=metadata.json -t registry.example.com/org/app:1.2.3 .\nsignretry --metadata=metadata.json"},

@@ -85,13 +85,9 @@ const unsigned naming.Outcome = "not signed"
 // --on-failure=warn the others, too. Each is noted in the record before it is put: a run
 // that is killed in between can be undone.
 func (a *app) name(ctx context.Context, n naming.Namer, names []naming.Name, report signretry.Report, b *book) []naming.Result {
-	failed := map[string]bool{}
-	for _, r := range report.Results {
-		failed[r.Ref.Digest] = failed[r.Ref.Digest] || r.Status == signretry.Failed
-	}
 	var left []naming.Result
 	due := slices.DeleteFunc(slices.Clone(names), func(name naming.Name) bool {
-		wait := failed[name.Digest] && a.onFailure != onFailureWarn
+		wait := a.onFailure != onFailureWarn && !isSigned(report, name.Digest)
 		if wait {
 			left = append(left, naming.Result{Name: name, Outcome: unsigned})
 		}
@@ -123,9 +119,7 @@ func (a *app) namer(env *command.Env, client *host.Registries) naming.Namer {
 	n.Copy = func(ctx context.Context, from, to registry.Reference) error {
 		return registry.Copy(ctx, client.Client, from, to)
 	}
-	n.Policy.OnWait = func(w retry.Wait) {
-		env.Log.Info("waiting to try again", "for", w.Delay.Round(time.Millisecond), "after", w.Err)
-	}
+	n.Policy.OnWait = env.LogWait("waiting to try again")
 	return n
 }
 
@@ -139,7 +133,7 @@ func (a *app) complete(ctx context.Context, env *command.Env, n naming.Namer, im
 	}
 	if err != nil {
 		code := command.ExitRefused
-		if (naming.Result{Err: err}).Transient() {
+		if retry.Passing(err) {
 			code = command.ExitOutage
 		}
 		return command.Exit(code, command.Hinted(err, "nothing was signed and no tag was put; run the same command again"))
@@ -155,7 +149,7 @@ func concludeNames(results []naming.Result) error {
 		switch {
 		case r.Err != nil:
 			failures = append(failures, r.Err)
-			later = later || r.Outcome == naming.Failed && r.Transient()
+			later = later || r.Outcome == naming.Failed && retry.Passing(r.Err)
 		case r.Outcome != unsigned:
 			put++
 		}
@@ -187,7 +181,7 @@ func answerTags(names []naming.Result, report signretry.Report) []answerTag {
 	for _, n := range names {
 		t := answerTag{Ref: n.Tag.String(), Digest: n.Digest, Outcome: n.Outcome, Signed: isSigned(report, n.Digest)}
 		if n.Err != nil {
-			t.Error = &answerError{Message: n.Err.Error(), Hint: hint(n.Err), Passing: n.Transient()}
+			t.Error = &answerError{Message: n.Err.Error(), Hint: hint(n.Err), Passing: retry.Passing(n.Err)}
 		}
 		tags = append(tags, t)
 	}

@@ -84,9 +84,7 @@ func run(ctx context.Context, env *command.Env, common *command.Common, o *optio
 		return command.FileError(err, "nothing was asked of a registry; correct the setting and run it again")
 	}
 	policy := common.Policy()
-	policy.OnWait = func(w retry.Wait) {
-		env.Log.Info("waiting to ask again", "for", w.Delay.Round(time.Millisecond), "after", w.Err)
-	}
+	policy.OnWait = env.LogWait("waiting to ask again")
 	checker := tagcheck.Checker{Registry: registries, Policy: policy}
 	tags := checker.Check(budget, refs, o.moving)
 	if ctx.Err() != nil {

@@ -21,10 +21,6 @@ var manual = command.Manual{
 		{Term: "DOCKER_CONFIG, DOCKER_AUTH_CONFIG", Text: "The logins of the registries, as docker reads them."},
 		{Term: "DOCKER_METADATA_OUTPUT_JSON", Text: "The tags of docker/metadata-action. It is read when neither an argument nor a flag names an image."},
 		{Term: "GITHUB_TOKEN, GH_TOKEN, GITHUB_API_URL", Text: "The token and the address of GitHub's API, which is asked about packages in its container registry, where docker has no login for that."},
-		{Term: "HTTPS_PROXY, NO_PROXY", Text: "The proxy, and the hosts that are reached without it."},
-	},
-	Files: []command.Entry{
-		{Term: "~/.docker/config.json", Text: "The logins that \"docker login\" keeps, and the names of credential helpers."},
 	},
 	Examples: []command.Entry{
 		{Term: "Ask before a build whether a tag is free", Text: "tagcheck registry.example.com/org/app:1.2.3 mirror.example.com/org/app:1.2.3"},

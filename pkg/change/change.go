@@ -35,6 +35,12 @@ type Registry interface {
 	Head(ctx context.Context, ref registry.Reference) (registry.Descriptor, error)
 }
 
+// Putter is a [Registry] that takes manifests. [registry.Client] is one.
+type Putter interface {
+	Registry
+	PutManifest(ctx context.Context, ref registry.Reference, mediaType string, raw []byte) error
+}
+
 // Change is one change of what a reference names: of a tag, or of a digest that is to
 // go.
 type Change struct {
@@ -163,6 +169,14 @@ func (c Change) Do(ctx context.Context, policy retry.Policy, r Registry) (outcom
 		err = &AcceptedError{err}
 	}
 	return outcome, now, err
+}
+
+// Put moves a tag from the digest that it names, "" for none, to a manifest: see
+// [Change.Do].
+func Put(ctx context.Context, policy retry.Policy, r Putter, tag registry.Reference, from string, to registry.Manifest) (outcome Outcome, now string, err error) {
+	return Change{Ref: tag, From: from, To: to.Digest, Act: func(ctx context.Context) error {
+		return r.PutManifest(ctx, tag, to.MediaType, to.Raw)
+	}}.Do(ctx, policy, r)
 }
 
 // await looks until Ref no longer names From, for at most limit.

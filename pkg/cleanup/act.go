@@ -169,14 +169,7 @@ func (r *run) restore(ctx context.Context, s Step) Report {
 	if err != nil {
 		return r.refused(s, err)
 	}
-	return r.report(s)(r.put(ctx, ref, s.Now, old))
-}
-
-// put moves a tag from the digest that it names to a manifest.
-func (r *run) put(ctx context.Context, tag registry.Reference, from string, to registry.Manifest) (change.Outcome, string, error) {
-	return change.Change{Ref: tag, From: from, To: to.Digest, Act: func(ctx context.Context) error {
-		return r.Registry.PutManifest(ctx, tag, to.MediaType, to.Raw)
-	}}.Do(ctx, r.Policy, r.Registry)
+	return r.report(s)(change.Put(ctx, r.Policy, r.Registry, ref, s.Now, old))
 }
 
 // report says how the change of a step ended.

@@ -36,7 +36,7 @@ func (r *run) detach(ctx context.Context, s Step, others []string) Report {
 	if err != nil {
 		return r.refused(s, err)
 	}
-	outcome, now, err := r.put(ctx, ref, s.Now, thrown)
+	outcome, now, err := change.Put(ctx, r.Policy, r.Registry, ref, s.Now, thrown)
 	if err != nil { // the answer may be lost and the manifest there
 		return r.giveBack(ctx, s, thrown.Digest, r.refused(s, err))
 	}

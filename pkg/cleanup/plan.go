@@ -24,9 +24,8 @@ import (
 // Registry is what this package needs of registries; none of it retries.
 // [host.Registries] is one.
 type Registry interface {
-	Head(ctx context.Context, ref registry.Reference) (registry.Descriptor, error)
+	change.Putter
 	Manifest(ctx context.Context, ref registry.Reference) (registry.Manifest, error)
-	PutManifest(ctx context.Context, ref registry.Reference, mediaType string, raw []byte) error
 	DeleteTag(ctx context.Context, ref registry.Reference) error
 	DeleteManifest(ctx context.Context, ref registry.Reference) error
 	Tags(ctx context.Context, ref registry.Reference) ([]string, error)

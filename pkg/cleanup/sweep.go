@@ -249,7 +249,7 @@ func (r *run) rewrite(ctx context.Context, ref registry.Reference, old registry.
 	if err = cmp.Or(err, listErr); err != nil {
 		return fmt.Errorf("write the list of referrers %s: %w", ref, err)
 	}
-	_, _, err = r.put(ctx, ref, old.Digest, manifestOf(old.MediaType, raw))
+	_, _, err = change.Put(ctx, r.Policy, r.Registry, ref, old.Digest, manifestOf(old.MediaType, raw))
 	return err
 }
 

@@ -25,11 +25,13 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/LerianStudio/pushguard/pkg/actions"
 	"github.com/LerianStudio/pushguard/pkg/bug"
+	"github.com/LerianStudio/pushguard/pkg/retry"
 )
 
 // Tool is one command: its page of help, its flags, and what it does.
@@ -184,6 +186,11 @@ func (e *Env) report(err error) {
 		e.Hint(hint)
 	}
 	_ = e.Workflow.Annotate(e.Err, actions.Error, e.Name, text)
+}
+
+// LogWait logs each wait before another try of an operation; what says what is waited for.
+func (e *Env) LogWait(what string) func(retry.Wait) {
+	return func(w retry.Wait) { e.Log.Info(what, "for", w.Delay.Round(time.Millisecond), "after", w.Err) }
 }
 
 // Hint prints what to do next, under an error or a warning.

@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
-	"slices"
 	"syscall"
 
 	"github.com/LerianStudio/pushguard/pkg/bug"
@@ -52,8 +51,13 @@ func Internal(err error) error {
 	if err == nil {
 		return nil
 	}
-	return Exit(ExitInternal, err)
+	return &internalError{err}
 }
+
+// internalError is an internal failure, wherever it stands among errors that are joined.
+type internalError struct{ error }
+
+func (e *internalError) Unwrap() error { return e.error }
 
 // FileError is an error that reading a file, named by the user, led to. A wrong file is a
 // mistake on the command line, and next says what to give; one that cannot be read is an
@@ -133,16 +137,9 @@ func exitCode(err error) int {
 	return ExitInternal
 }
 
-// isInternal reports whether some command has said so of err, or of one that it joins.
 func isInternal(err error) bool {
-	if many, ok := err.(interface{ Unwrap() []error }); ok {
-		return slices.ContainsFunc(many.Unwrap(), isInternal)
-	}
-	if e, ok := err.(*ExitError); ok && e.Code == ExitInternal { //nolint:errorlint // the tree is walked by hand
-		return true
-	}
-	err = errors.Unwrap(err)
-	return err != nil && isInternal(err)
+	_, ok := errors.AsType[*internalError](err)
+	return ok
 }
 
 // signalError is the cause of a context that a signal ended.

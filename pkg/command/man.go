@@ -5,6 +5,7 @@ package command
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -28,8 +29,8 @@ func (p *page) man() string {
 		b.WriteString(o.man())
 	}
 	section(&b, "EXIT STATUS", t.Manual.Exit)
-	section(&b, "ENVIRONMENT", t.Manual.Environment)
-	section(&b, "FILES", t.Manual.Files)
+	section(&b, "ENVIRONMENT", append(slices.Clone(t.Manual.Environment), commonEnvironment))
+	section(&b, "FILES", append(slices.Clone(t.Manual.Files), commonFile))
 	b.WriteString(".SH EXAMPLES\n")
 	for _, e := range t.Manual.Examples {
 		fmt.Fprintf(&b, "%s:\n.PP\n.RS\n.nf\n%s\n.fi\n.RE\n.PP\n", roff(e.Term), roff(e.Text))
@@ -72,9 +73,6 @@ func (o *option) man() string {
 }
 
 func section(b *strings.Builder, title string, entries []Entry) {
-	if len(entries) == 0 {
-		return
-	}
 	b.WriteString(".SH " + title + "\n")
 	for _, e := range entries {
 		fmt.Fprintf(b, ".TP\n\\fB%s\\fR\n%s\n", roff(e.Term), roff(e.Text))

@@ -14,8 +14,8 @@ import (
 // Manual is what the help and the man page of a tool tell beside its flags.
 type Manual struct {
 	Exit        []Entry // code, and when a run ends with it
-	Environment []Entry // variables that are not those of a flag
-	Files       []Entry
+	Environment []Entry // variables that are not those of a flag, before those of all tools
+	Files       []Entry // before those of all tools
 	Examples    []Entry // what somebody wants, and the command that does it
 }
 
@@ -23,6 +23,12 @@ type Manual struct {
 type Entry struct {
 	Term, Text string
 }
+
+// What all tools read.
+var (
+	commonEnvironment = Entry{"HTTPS_PROXY, NO_PROXY", "The proxy, and the hosts that are reached without it."}
+	commonFile        = Entry{"~/.docker/config.json", `The logins that "docker login" keeps, and the names of credential helpers.`}
+)
 
 // page is all that a tool's completions and man page are made of.
 type page struct {

@@ -9,7 +9,6 @@ package naming
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -21,9 +20,8 @@ import (
 // Registry is what naming needs of registries; none of it retries.
 // [host.Registries] is one.
 type Registry interface {
-	Head(ctx context.Context, ref registry.Reference) (registry.Descriptor, error)
+	change.Putter
 	Manifest(ctx context.Context, ref registry.Reference) (registry.Manifest, error)
-	PutManifest(ctx context.Context, ref registry.Reference, mediaType string, raw []byte) error
 }
 
 // Name is one tag that an image is to have.
@@ -56,12 +54,6 @@ type Result struct {
 	Err     error // why it is taken or has failed
 }
 
-// Transient reports whether the same name can be put later.
-func (r Result) Transient() bool {
-	_, gaveUp := errors.AsType[*retry.GaveUpError](r.Err)
-	return gaveUp || retry.Transient(r.Err)
-}
-
 // Namer puts names on images.
 type Namer struct {
 	Registry Registry
@@ -78,9 +70,9 @@ type Namer struct {
 func (n Namer) Put(ctx context.Context, names []Name) []Result {
 	var results []Result
 	unnamed := map[string]bool{} // digests
-	names = slices.Clone(names)
-	slices.SortStableFunc(names, func(a, b Name) int { return compare(a.Moving, b.Moving) })
-	for _, name := range names {
+	stay := slices.DeleteFunc(slices.Clone(names), func(n Name) bool { return n.Moving })
+	move := slices.DeleteFunc(slices.Clone(names), func(n Name) bool { return !n.Moving })
+	for _, name := range slices.Concat(stay, move) {
 		r := Result{Name: name}
 		switch {
 		case name.Moving && unnamed[name.Digest]:
@@ -99,16 +91,6 @@ func (n Namer) Put(ctx context.Context, names []Name) []Result {
 	return results
 }
 
-func compare(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case b:
-		return -1
-	}
-	return 1
-}
-
 // put puts one name: the manifest, byte for byte, under the tag.
 func (n Namer) put(ctx context.Context, name Name) (Outcome, error) {
 	image := name.Tag.WithDigest(name.Digest)
@@ -116,10 +98,7 @@ func (n Namer) put(ctx context.Context, name Name) (Outcome, error) {
 	if err != nil {
 		return Failed, fmt.Errorf("name %s: %w", name.Tag, err)
 	}
-	outcome, now, err := change.Change{
-		Ref: name.Tag, From: name.Before, To: name.Digest,
-		Act: func(ctx context.Context) error { return n.Registry.PutManifest(ctx, name.Tag, m.MediaType, m.Raw) },
-	}.Do(ctx, n.Policy, n.Registry)
+	outcome, now, err := change.Put(ctx, n.Policy, n.Registry, name.Tag, name.Before, m)
 	switch {
 	case err != nil:
 		return Failed, fmt.Errorf("name %s: %w", name.Tag, err)

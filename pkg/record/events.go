@@ -40,7 +40,8 @@ func (r *Record) Seen(l Look) {
 }
 
 // Published notes that this run pushed an image under its tag, or by its digest when it
-// has no tag; source says how that is known. Another run's record is refused: it would prove something that is not so.
+// has no tag; source says how that is known. Another run's record is refused: it would
+// prove something that is not so.
 func (r *Record) Published(image Image, source string, at time.Time) error {
 	if r.foreign {
 		return &OtherRunError{Path: r.path, Owner: r.Run, Now: r.opener}
@@ -116,7 +117,8 @@ func (r *Record) PushedTo(name string) string {
 }
 
 // ToSign lists what the record knows to be published: by this run, under its tags and by
-// its digest, or found by a run that built nothing. A moving tag that this run did not publish is someone else's.
+// its digest, or found by a run that built nothing. A moving tag that this run did not
+// publish is someone else's.
 func (r *Record) ToSign() []Image {
 	var images []Image
 	for i := range r.Tags {

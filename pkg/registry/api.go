@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -126,13 +125,7 @@ func apiMessage(body []byte) string {
 	}
 	var detail string
 	_ = json.Unmarshal(words.Detail, &detail)
-	switch {
-	case words.Message != "" && detail != "" && detail != words.Message:
-		return wire.OneLine(fmt.Sprintf("%s: %s", words.Message, detail))
-	case detail != "":
-		return wire.OneLine(detail)
-	}
-	return wire.OneLine(words.Message)
+	return wire.OneLine(join(words.Message, detail))
 }
 
 // Ended is the error of an operation at service that ctx has ended before its request.

@@ -92,18 +92,25 @@ func (c *Client) host(registry string) *host {
 
 // regclient returns a client library for one registry that sends through r.
 func (c *Client) regclient(registry string, r *recorder) *regclient.RegClient {
-	client := http.Client{Transport: r, Timeout: c.options.Timeout}
-	return regclient.New(
-		regclient.WithConfigHost(c.settings(registry)),
+	return c.library(http.Client{Transport: r, Timeout: c.options.Timeout}, []string{registry},
+		reg.WithBlobSize(-1, -1)) // no chunks: one PUT a blob
+}
+
+// library returns a client library for registries that sends through client.
+func (c *Client) library(client http.Client, registries []string, more ...reg.Opts) *regclient.RegClient {
+	opts := []regclient.Opt{
 		regclient.WithUserAgent(c.options.UserAgent),
-		regclient.WithRegOpts(
+		regclient.WithRegOpts(append(more,
 			reg.WithHTTPClient(&client),
 			reg.WithRetryLimit(1),                           // exactly one layer retries, and it is not this one
 			reg.WithDelay(time.Nanosecond, time.Nanosecond), // nor does it wait
 			reg.WithManifestMax(maxBody, maxBody),
-			reg.WithBlobSize(-1, -1), // no chunks: one PUT a blob
-		),
-	)
+		)...),
+	}
+	for _, registry := range registries {
+		opts = append(opts, regclient.WithConfigHost(c.settings(registry)))
+	}
+	return regclient.New(opts...)
 }
 
 // settings say how a registry is reached, with docker's login for it.

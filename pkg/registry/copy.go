@@ -7,10 +7,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"time"
 
-	"github.com/regclient/regclient"
-	"github.com/regclient/regclient/scheme/reg"
 	"github.com/regclient/regclient/types/errs"
 )
 
@@ -20,16 +17,7 @@ import (
 // asked both registries before, repeat the whole. It is no method of Client: the
 // commands that never copy do not link what it needs.
 func Copy(ctx context.Context, c *Client, from, to Reference) error {
-	rc := regclient.New(
-		regclient.WithConfigHost(c.settings(from.Registry), c.settings(to.Registry)),
-		regclient.WithUserAgent(c.options.UserAgent),
-		regclient.WithRegOpts(
-			reg.WithHTTPClient(&http.Client{Transport: c.options.Transport}), // blobs have no limit but ctx
-			reg.WithRetryLimit(1),
-			reg.WithDelay(time.Nanosecond, time.Nanosecond),
-			reg.WithManifestMax(maxBody, maxBody),
-		),
-	)
+	rc := c.library(http.Client{Transport: c.options.Transport}, []string{from.Registry, to.Registry}) // blobs have no limit but ctx
 	err := rc.ImageCopy(ctx, from.WithDigest(from.Digest).regclient(), to.WithDigest(from.Digest).regclient())
 	if err == nil {
 		return nil

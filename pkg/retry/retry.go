@@ -72,6 +72,13 @@ func Transient(err error) bool {
 	return ok && t.Transient()
 }
 
+// Passing reports whether doing later what ended with err can succeed: it failed in a way
+// that passes, or was given up on while it did.
+func Passing(err error) bool {
+	_, gaveUp := errors.AsType[*GaveUpError](err)
+	return gaveUp || Transient(err)
+}
+
 // GaveUpError says that an operation kept failing in ways that pass, until its
 // attempts or its time ran out. Trying again later can succeed.
 type GaveUpError struct {

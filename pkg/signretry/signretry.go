@@ -91,13 +91,7 @@ func (r Result) Log() *LogEntry {
 // Passing reports whether running it again can succeed: the failure is an
 // outage that outlasted the policy, or the run was ended before it was done.
 func (r Result) Passing() bool {
-	if r.Err == nil {
-		return false
-	}
-	if _, ok := errors.AsType[*retry.GaveUpError](r.Err); ok {
-		return true
-	}
-	return retry.Transient(r.Err) || errors.Is(r.Err, context.DeadlineExceeded) || errors.Is(r.Err, context.Canceled)
+	return retry.Passing(r.Err) || errors.Is(r.Err, context.DeadlineExceeded) || errors.Is(r.Err, context.Canceled)
 }
 
 // Attempt is one try of one stage, for logs and timelines.

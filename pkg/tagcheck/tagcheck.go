@@ -142,24 +142,26 @@ func (c Checker) repository(ctx context.Context, tags []*Tag) {
 // CheckPushed asks for the images that the run has pushed by their digests into the tags'
 // repositories, as pushedTo knows them, and notes those that are there.
 func (c Checker) CheckPushed(ctx context.Context, tags []Tag, pushedTo func(name string) string) {
+	asked := map[string]error{} // by repository: how the request for its image ended
 	for i := range tags {
 		t := &tags[i]
-		digest := pushedTo(t.Ref.Name())
+		name := t.Ref.Name()
+		digest := pushedTo(name)
 		if digest == "" || t.State == Unknown {
 			continue
 		}
-		_, err := retry.Do(ctx, c.Policy, func(ctx context.Context) (registry.Descriptor, error) {
-			return c.Registry.Head(ctx, t.Ref.WithDigest(digest))
-		})
-		e, _ := errors.AsType[*registry.Error](err)
+		if _, again := asked[name]; !again {
+			_, asked[name] = retry.Do(ctx, c.Policy, func(ctx context.Context) (registry.Descriptor, error) {
+				return c.Registry.Head(ctx, t.Ref.WithDigest(digest))
+			})
+		}
+		err := asked[name]
+		e, ok := errors.AsType[*registry.Error](err)
 		switch {
 		case err == nil:
 			t.Pushed = digest
-		case e == nil || e.Kind != registry.KindNotFound: // then a second build may not be needed
-			t.State, t.Digest, t.Reason, t.Err = Unknown, "", "outage", err
-			if e != nil {
-				t.Reason = reason(e.Kind)
-			}
+		case !ok || e.Kind != registry.KindNotFound: // then a second build may not be needed
+			t.unknown(err)
 		}
 	}
 }
@@ -195,10 +197,15 @@ func (c Checker) check(ctx context.Context, tag *Tag) {
 	case ok && e.Kind == registry.KindUnreadable:
 		tag.State, tag.Err = Present, err
 	default:
-		tag.State, tag.Err, tag.Reason = Unknown, err, "outage"
-		if ok {
-			tag.Reason = reason(e.Kind)
-		}
+		tag.unknown(err)
+	}
+}
+
+// unknown notes why the tag could not be asked for.
+func (t *Tag) unknown(err error) {
+	t.State, t.Digest, t.Reason, t.Err = Unknown, "", "outage", err
+	if e, ok := errors.AsType[*registry.Error](err); ok {
+		t.Reason = reason(e.Kind)
 	}
 }
 

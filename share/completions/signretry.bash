@@ -4,7 +4,7 @@ _signretry() {
   local cur=${COMP_WORDS[COMP_CWORD]} flag=${COMP_WORDS[COMP_CWORD - 1]} start='' IFS=$'\n'
   COMPREPLY=()
   case $cur in
-  =) flag=${COMP_WORDS[COMP_CWORD - 1]} cur='' ;;
+  =) cur='' ;;
   --*=*) flag=${cur%%=*} start=${cur%%=*}= cur=${cur#*=} ;;
   *) if [[ $flag == = ]]; then flag=${COMP_WORDS[COMP_CWORD - 2]}; fi ;;
   esac
