@@ -31,18 +31,20 @@ const (
 
 // app holds the values of the flags.
 type app struct {
-	tool         *command.Tool
-	metadata     string
-	onFailure    string
-	format       string
-	annotations  []string // KEY=VALUE
-	recursive    bool
-	thenTags     []string
-	anyRun       bool
-	parallel     int
-	identity     identity
-	services     signing.Source
-	rekorVersion int
+	tool        *command.Tool
+	metadata    string
+	onFailure   string
+	format      string
+	annotations []string // KEY=VALUE
+	recursive   bool
+	thenTags    []string
+	// thenTagChecked puts the tags that tagcheck has checked, as the record has them.
+	thenTagChecked bool
+	anyRun         bool
+	parallel       int
+	identity       identity
+	services       signing.Source
+	rekorVersion   int
 }
 
 func newTool() *command.Tool {
@@ -64,6 +66,7 @@ func newTool() *command.Tool {
 			command.Bool("recursive", "sign the manifests that an index lists, too", &a.recursive),
 			command.AnyRun(&a.anyRun),
 			command.Strings("then-tag", "once an image is signed in all its repositories, put `TAG` on it: a tag for each repository of the run, or registry/repository:tag", &a.thenTags),
+			command.Bool("then-tag-checked", "likewise, put the tags that tagcheck has checked and that the image lacks, as the record has them", &a.thenTagChecked),
 			&cli.IntFlag{Name: "parallel", Usage: "sign `N` digests at once", Destination: &a.parallel, Value: a.parallel},
 		}, a.identity.flags(), a.serviceFlags()),
 		// As many attempts as the time allows: Rekor's bad spells last several minutes,
@@ -108,7 +111,7 @@ func (a *app) run(ctx context.Context, env *command.Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	names, err := a.names(images, book)
+	names, images, err := a.names(images, book)
 	if err != nil {
 		return err
 	}
@@ -125,7 +128,7 @@ func (a *app) run(ctx context.Context, env *command.Env, args []string) error {
 	}
 	namer := a.namer(env, client)
 	if len(names) > 0 {
-		if err := a.complete(ctx, env, namer, images); err != nil {
+		if err := a.complete(ctx, env, namer, images, book); err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"slices"
@@ -36,8 +37,12 @@ func (a *app) images(args []string, b *book) ([]registry.Reference, error) {
 		}
 		images = append(images, ref)
 	}
-	if a.metadata != "" {
+	built := a.metadata != ""
+	if built {
 		pushed, err := readMetadata(a.metadata)
+		if errors.Is(err, fs.ErrNotExist) && b.nothingToBuild() {
+			built, err = false, nil // the check before said so: the record knows the image
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -46,7 +51,7 @@ func (a *app) images(args []string, b *book) ([]registry.Reference, error) {
 		}
 		images = append(images, pushed...)
 	}
-	if len(args) == 0 && a.metadata == "" {
+	if len(args) == 0 && !built {
 		if b.Path() == "" {
 			return nil, &command.UsageError{Err: errors.New("no image is given"), Next: "give IMAGE@DIGEST, --metadata FILE or --record FILE"}
 		}

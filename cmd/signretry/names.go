@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -21,52 +22,116 @@ import (
 	"github.com/LerianStudio/pushguard/pkg/signretry"
 )
 
-// names returns the tags of --then-tag with the images that they are for. A bare tag
-// counts for every repository of the run, a full reference for itself.
-func (a *app) names(images []registry.Reference, b *book) ([]naming.Name, error) {
+// names returns the tags that the images are to have, and the images with those that
+// repositories lack which are to have one: they are copied there.
+func (a *app) names(images []registry.Reference, b *book) ([]naming.Name, []registry.Reference, error) {
+	due, err := a.due(images, b)
+	if err != nil {
+		return nil, nil, err
+	}
 	var names []naming.Name
+	all := slices.Clone(images)
+	for _, tag := range due {
+		digest, err := digestFor(tag, images)
+		if err != nil {
+			return nil, nil, err
+		}
+		name := naming.Name{Tag: tag.WithTag(tag.Tag), Digest: digest}
+		if t := b.Tag(name.Tag.String()); t != nil {
+			name.Before, name.Moving = b.Before(name.Tag.String()).Digest, t.Moving
+		}
+		same := slices.IndexFunc(names, func(n naming.Name) bool { return n.Tag == name.Tag })
+		switch {
+		case same < 0:
+			names = append(names, name)
+		case names[same].Digest != digest:
+			return nil, nil, twoImages(name.Tag)
+		}
+		if !slices.ContainsFunc(all, func(r registry.Reference) bool { return r.Name() == tag.Name() && r.Digest == digest }) {
+			all = append(all, tag.WithDigest(digest))
+		}
+	}
+	return names, all, nil
+}
+
+// due are the tags that are asked for, with a digest where the record says which image
+// belongs there. A bare tag counts for each repository of the images, and for those in
+// which it was checked.
+func (a *app) due(images []registry.Reference, b *book) (due []registry.Reference, err error) {
 	for _, word := range a.thenTags {
 		full, err := registry.ParseReference(word)
-		bare := registry.ValidTag(word)
-		if !bare && (err != nil || full.Tag == "" || full.Digest != "") {
+		switch {
+		case registry.ValidTag(word):
+			for _, image := range images {
+				due = append(due, image.WithTag(word))
+			}
+			for _, t := range b.Tags {
+				if ref, err := registry.ParseReference(t.Ref); err == nil && ref.Tag == word && !slices.Contains(due, ref) {
+					due = append(due, ref)
+				}
+			}
+		case err != nil || full.Tag == "" || full.Digest != "":
 			return nil, &command.UsageError{
 				Err:  fmt.Errorf("--then-tag %q is neither a tag nor registry/repository:tag", word),
 				Next: "nothing was signed; a tag has letters, digits, \"_\", \".\" and \"-\"",
 			}
-		}
-		found := false
-		for _, image := range images {
-			ref := image.WithTag(word)
-			if !bare {
-				ref = full
-			}
-			if image.Name() != ref.Name() {
-				continue
-			}
-			found = true
-			name := naming.Name{Tag: ref, Digest: image.Digest}
-			if t := b.Tag(ref.String()); t != nil {
-				name.Before, name.Moving = b.Before(ref.String()).Digest, t.Moving
-			}
-			same := slices.IndexFunc(names, func(n naming.Name) bool { return n.Tag == ref })
-			switch {
-			case same < 0:
-				names = append(names, name)
-			case names[same].Digest != name.Digest:
-				return nil, &command.UsageError{
-					Err:  fmt.Errorf("--then-tag %q would give one tag to two images of %s", word, ref.Name()),
-					Next: "nothing was signed; name the tags of one image at a time",
-				}
-			}
-		}
-		if !found {
-			return nil, &command.UsageError{
-				Err:  fmt.Errorf("--then-tag %q is in no repository of this run", word),
-				Next: "nothing was signed; the images are " + joinRefs(images),
-			}
+		default:
+			due = append(due, full)
 		}
 	}
-	return names, nil
+	if !a.thenTagChecked {
+		return due, nil
+	}
+	if b.Path() == "" {
+		return nil, command.Usagef("--then-tag-checked needs the record that tagcheck has written: give it with --record")
+	}
+	for _, image := range b.ToTag() {
+		ref, err := registry.ParseReference(image.Name + ":" + image.Tag)
+		if err != nil {
+			return nil, command.Exit(command.ExitUsage, fmt.Errorf("read record %s: %w", b.Path(), err))
+		}
+		ref.Digest = image.Digest
+		due = append(due, ref)
+	}
+	return due, nil
+}
+
+// digestFor is the digest of the image that belongs under tag: the one of its repository,
+// else of those whose last part is the same, as one build pushes one image to several
+// registries.
+func digestFor(tag registry.Reference, images []registry.Reference) (string, error) {
+	if tag.Digest != "" {
+		return tag.Digest, nil
+	}
+	for _, belongs := range []func(image registry.Reference) bool{
+		func(image registry.Reference) bool { return image.Name() == tag.Name() },
+		func(image registry.Reference) bool { return path.Base(image.Repository) == path.Base(tag.Repository) },
+	} {
+		digest := ""
+		for _, image := range images {
+			if !belongs(image) {
+				continue
+			}
+			if digest != "" && digest != image.Digest {
+				return "", twoImages(tag)
+			}
+			digest = image.Digest
+		}
+		if digest != "" {
+			return digest, nil
+		}
+	}
+	return "", &command.UsageError{
+		Err:  fmt.Errorf("no image of this run belongs under %s", tag),
+		Next: "nothing was signed; the images are " + joinRefs(images),
+	}
+}
+
+func twoImages(tag registry.Reference) error {
+	return &command.UsageError{
+		Err:  fmt.Errorf("%s would be the tag of two images", tag),
+		Next: "nothing was signed; name the tags of one image at a time",
+	}
 }
 
 func joinRefs(refs []registry.Reference) string {
@@ -124,12 +189,17 @@ func (a *app) namer(env *command.Env, client *host.Registries) naming.Namer {
 }
 
 // complete copies the images to the repositories that a push has not reached.
-func (a *app) complete(ctx context.Context, env *command.Env, n naming.Namer, images []registry.Reference) error {
+func (a *app) complete(ctx context.Context, env *command.Env, n naming.Namer, images []registry.Reference, b *book) error {
 	ctx, cancel := retry.WithBudget(ctx, a.tool.Common.MaxElapsed)
 	defer cancel()
 	copied, err := n.Complete(ctx, images)
+	now := time.Now().UTC().Truncate(time.Second)
 	for _, image := range copied {
-		env.Log.Info("copied by its digest: the push had not reached this repository", "image", image.String())
+		env.Log.Info("copied by its digest: this repository did not have it", "image", image.String())
+		_ = b.Published(imageOf(image), "copy", now) // another run's record proves nothing of this one
+	}
+	if saving := b.Save(); saving != nil {
+		return command.Internal(saving)
 	}
 	if err != nil {
 		code := command.ExitRefused

@@ -6,6 +6,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/LerianStudio/pushguard/pkg/actions"
@@ -55,6 +56,12 @@ func (b *book) pushed(refs []registry.Reference) error {
 		}
 	}
 	return nil
+}
+
+// nothingToBuild reports whether the last check has found the image, published or pushed:
+// then there is no build, and no metadata file of one.
+func (b *book) nothingToBuild() bool {
+	return len(b.Tags) > 0 && !slices.ContainsFunc(b.ToTag(), func(i record.Image) bool { return i.Digest == "" })
 }
 
 // images returns what the record knows to be published.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,7 +27,7 @@ func (a *app) tell(ctx context.Context, env *command.Env, report signretry.Repor
 	failures := slices.DeleteFunc(slices.Clone(report.Results), func(r signretry.Result) bool { return r.Status != signretry.Failed })
 	line := ""
 	if len(failures) > 0 {
-		line = a.commandLine(failures)
+		line = a.commandLine(failures, named)
 	}
 	var err error
 	if a.tool.Common.JSON {
@@ -238,34 +239,40 @@ func outputs(r signretry.Report, names []naming.Result, recordPath string) []act
 	}
 }
 
-// commandLine is the command that signs what is not signed yet, as a person types it.
-func (a *app) commandLine(failures []signretry.Result) string {
+// commandLine is the command that signs what is not signed yet, as a person types it: on
+// another machine, where there is no record. It leaves out the tags that named another
+// image before the run, since only the record proves that they may be moved.
+func (a *app) commandLine(failures []signretry.Result, named []naming.Result) string {
 	words := []string{"signretry"}
-	for _, f := range []struct{ name, value string }{
-		{"trusted-root", a.services.TrustedRoot},
-		{"signing-config", a.services.SigningConfig},
-		{"tuf-url", a.services.TUFURL},
-		{"tuf-root", a.services.TUFRoot},
-		{"fulcio-url", a.services.FulcioURL},
-		{"rekor-url", a.services.RekorURL},
-		{"timestamp-url", a.services.TimestampURL},
-		{"identity-token-file", a.identity.tokenFile},
-		{"oidc-issuer", a.identity.issuer},
-		{"oidc-client-id", a.identity.clientID},
-		{"record", a.tool.Common.Record},
+	for _, f := range []struct {
+		name, value string
+		isFile      bool
+	}{
+		{"trusted-root", a.services.TrustedRoot, true},
+		{"signing-config", a.services.SigningConfig, true},
+		{"tuf-url", a.services.TUFURL, false},
+		{"tuf-root", a.services.TUFRoot, true},
+		{"fulcio-url", a.services.FulcioURL, false},
+		{"rekor-url", a.services.RekorURL, false},
+		{"timestamp-url", a.services.TimestampURL, false},
+		{"identity-token-file", a.identity.tokenFile, a.identity.tokenFile != "-"},
+		{"oidc-issuer", a.identity.issuer, false},
+		{"oidc-client-id", a.identity.clientID, false},
 	} {
+		if full, err := filepath.Abs(f.value); f.isFile && f.value != "" && err == nil {
+			f.value = full // it may be typed in another folder
+		}
 		if f.value != "" {
 			words = append(words, quote("--"+f.name+"="+f.value))
 		}
 	}
-	if a.tool.Common.Record != "" {
-		words = append(words, "--any-run") // where it is typed is no part of this run
-	}
 	if a.identity.login != loginAuto {
 		words = append(words, "--login="+a.identity.login)
 	}
-	for _, tag := range a.thenTags {
-		words = append(words, quote("--then-tag="+tag))
+	for _, n := range named {
+		if n.Outcome == unsigned && n.Before == "" {
+			words = append(words, quote("--then-tag="+n.Tag.String()))
+		}
 	}
 	for _, annotation := range a.annotations {
 		words = append(words, quote("--annotation="+annotation))

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -24,6 +25,7 @@ import (
 // options are the command's own flags.
 type options struct {
 	input      tagcheck.Input
+	earlier    []string // patterns of files
 	onExisting string
 	onUnknown  string
 	moving     []string
@@ -48,6 +50,7 @@ func newTool() *command.Tool {
 			command.Choice("on-existing", "what an existing tag leads to", &o.onExisting, string(tagcheck.Fail), string(tagcheck.Skip), string(tagcheck.Warn)),
 			command.Choice("on-unknown", "what a registry that could not be asked leads to", &o.onUnknown, string(tagcheck.Fail), string(tagcheck.Warn)),
 			command.Strings("moving", "tags that are expected to exist, such as latest: a `GLOB`; recorded, not judged", &o.moving),
+			command.Strings("earlier", "where --record is not there yet, begin with the newest record of this run among `FILES`, which an earlier attempt kept: a file or a pattern", &o.earlier),
 			command.Strings("image", "check the repository `NAME` with each --tag", &o.input.Names),
 			command.Strings("tag", "check `TAG` of each --image; newlines or commas separate several", &o.input.Tags),
 			&cli.StringFlag{
@@ -73,7 +76,11 @@ func run(ctx context.Context, env *command.Env, common *command.Common, o *optio
 	if err != nil {
 		return err
 	}
-	rec, err := env.OpenRecord(common.Record, record.Options{}, "give this run a record of its own with --record")
+	earlier, err := earlierRecords(o.earlier)
+	if err != nil {
+		return err
+	}
+	rec, err := env.OpenRecord(common.Record, record.Options{Earlier: earlier}, "give this run a record of its own with --record")
 	if err != nil {
 		return err
 	}
@@ -93,7 +100,7 @@ func run(ctx context.Context, env *command.Env, common *command.Common, o *optio
 	checker.CheckPushed(budget, tags, rec.PushedTo)
 	remember(rec, tags)
 	result := tagcheck.Judge(tags, tagcheck.Mode(o.onExisting), tagcheck.Mode(o.onUnknown))
-	note(rec, tags)
+	note(rec, result)
 	if err := rec.Save(); err != nil {
 		return command.Internal(err)
 	}
@@ -111,6 +118,19 @@ func run(ctx context.Context, env *command.Env, common *command.Common, o *optio
 		}
 	}
 	return conclude(env, o, result)
+}
+
+// earlierRecords are the files that the patterns match. No file is no mistake: the first
+// attempt has none.
+func earlierRecords(patterns []string) (files []string, err error) {
+	for _, pattern := range patterns {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			return nil, command.Usagef("--earlier %q is not a pattern of files: %v", pattern, err)
+		}
+		files = append(files, found...)
+	}
+	return files, nil
 }
 
 func references(o *options) ([]registry.Reference, error) {
@@ -133,12 +153,17 @@ func references(o *options) ([]registry.Reference, error) {
 }
 
 // note writes what was seen to the record.
-func note(rec *record.Record, tags []tagcheck.Tag) {
-	for _, t := range tags {
+func note(rec *record.Record, r tagcheck.Result) {
+	due := map[string]*record.Due{}
+	for _, ref := range r.Due {
+		due[ref.WithTag(ref.Tag).String()] = &record.Due{Digest: ref.Digest}
+	}
+	for _, t := range r.Tags {
 		rec.Seen(record.Look{
 			Ref: t.Ref.String(), Moving: t.Moving,
 			State:     record.State{State: string(t.State), Digest: t.Digest, Reason: t.Reason, CheckedAt: t.CheckedAt},
 			Immutable: record.Immutable{State: t.Immutable.String(), Rule: t.Immutable.Rule},
+			Due:       due[t.Ref.String()],
 		})
 	}
 }
@@ -193,7 +218,7 @@ func conclude(env *command.Env, o *options, r tagcheck.Result) error {
 	}
 	if len(r.Missing) > 0 && (o.onExisting == string(tagcheck.Skip) || r.Resumed) {
 		for i, missing := range r.Missing {
-			env.Warn("the image is published but lacks a tag: copy it, do not build it again", "missing", missing, "copy_from", r.CopyFrom[i])
+			env.Warn("the image is published and lacks a tag: do not build it again, signretry --then-tag-checked copies and tags it", "missing", missing, "copy_from", r.CopyFrom[i])
 		}
 	}
 	return nil

@@ -49,7 +49,9 @@ func report(env *command.Env, common *command.Common, r tagcheck.Result) error {
 		Digest: r.Digest, Record: common.Record, Tags: []tagAnswer{},
 	}
 	table := [][]string{{"REFERENCE", "STATE", "DIGEST", "IMMUTABLE", "NOTE"}}
+	var refs []string
 	for _, t := range r.Tags {
+		refs = append(refs, t.Ref.String())
 		one := tagAnswer{Ref: t.Ref.String(), Moving: t.Moving, State: string(t.State), Digest: t.Digest, Reason: t.Reason, Immutable: t.Immutable.String(), Rule: t.Immutable.Rule}
 		if e, ok := errors.AsType[*registry.Error](t.Err); ok {
 			one.Detail = e.Reason()
@@ -66,6 +68,8 @@ func report(env *command.Env, common *command.Common, r tagcheck.Result) error {
 		{Name: "missing", Value: strings.Join(a.Missing, "\n")},
 		{Name: "copy_from", Value: strings.Join(a.CopyFrom, "\n")},
 		{Name: "digest", Value: a.Digest},
+		{Name: "refs", Value: strings.Join(refs, "\n")},
+		{Name: "push_by_digest", Value: pushByDigest(r.Tags[0].Ref)},
 		{Name: "record", Value: a.Record},
 	}
 	err := command.Internal(errors.Join(
@@ -79,6 +83,14 @@ func report(env *command.Env, common *command.Common, r tagcheck.Result) error {
 		err = errors.Join(err, env.AnswerTable(table), env.Answer(fmt.Sprintf("verdict: %s, should build: %s", a.Verdict, yes(a.ShouldBuild))))
 	}
 	return err
+}
+
+// pushByDigest is the --output of docker buildx build that pushes into the repository of
+// ref under no tag. One repository is enough, signretry copies the image to the others: a
+// build that pushes to several can fail half-way, and then buildx does not say which
+// image it has pushed.
+func pushByDigest(ref registry.Reference) string {
+	return "type=image,name=" + ref.Name() + ",push-by-digest=true,name-canonical=true,push=true"
 }
 
 func tagNote(t tagAnswer) string {

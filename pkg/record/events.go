@@ -22,6 +22,7 @@ type Look struct {
 	Moving    bool
 	State     State
 	Immutable Immutable
+	Due       *Due // what the check decided to put under the tag, nil for nothing
 }
 
 // Seen notes a look at a tag. The first certain state of the run stays the one before
@@ -31,7 +32,7 @@ func (r *Record) Seen(l Look) {
 	if t == nil {
 		return
 	}
-	t.Moving, t.Immutable = l.Moving, &l.Immutable
+	t.Moving, t.Immutable, t.Due = l.Moving, &l.Immutable, l.Due
 	if t.Published == nil && (t.Before == nil || t.Before.State == Unknown) {
 		t.Before = &l.State
 		return
@@ -116,26 +117,50 @@ func (r *Record) PushedTo(name string) string {
 	return ""
 }
 
-// ToSign lists what the record knows to be published: by this run, under its tags and by
-// its digest, or found by a run that built nothing. A moving tag that this run did not
-// publish is someone else's.
+// ToSign lists the images that this run has to sign: those that it published, under
+// their tags or by their digests, those that a run which built nothing has found, and
+// those that are still to get a tag. A moving tag that this run did not publish is
+// someone else's.
 func (r *Record) ToSign() []Image {
 	var images []Image
+	add := func(image Image) {
+		same := func(i Image) bool { return i.Name == image.Name && i.Digest == image.Digest }
+		if image.Digest != "" && !slices.ContainsFunc(images, same) {
+			images = append(images, image)
+		}
+	}
 	for i := range r.Tags {
 		t := &r.Tags[i]
 		name, tag, ok := cut(t.Ref)
-		digest := t.digest()
-		if ok && digest != "" && (!t.Moving || t.Published != nil) {
+		if digest := t.digest(); ok && digest != "" && (t.Published != nil || !t.Moving && t.Due == nil) {
 			images = append(images, Image{Name: name, Tag: tag, Digest: digest})
 		}
 	}
+	for i := range r.Tags {
+		t := &r.Tags[i]
+		if name, _, ok := cut(t.Ref); ok && t.Due != nil {
+			add(Image{Name: name, Digest: t.Due.Digest})
+		}
+	}
 	for _, p := range r.Images {
-		known := func(i Image) bool { return i.Name == p.Name && i.Digest == p.Digest }
-		if p.Digest == r.PushedTo(p.Name) && !slices.ContainsFunc(images, known) {
-			images = append(images, Image{Name: p.Name, Digest: p.Digest})
+		if p.Digest == r.PushedTo(p.Name) {
+			add(Image{Name: p.Name, Digest: p.Digest})
 		}
 	}
 	return images
+}
+
+// ToTag lists the tags that this run has to put on its images, as the last check
+// decided. The digest is "" for those whose image was still to be built.
+func (r *Record) ToTag() []Image {
+	var due []Image
+	for i := range r.Tags {
+		t := &r.Tags[i]
+		if name, tag, ok := cut(t.Ref); ok && t.Due != nil {
+			due = append(due, Image{Name: name, Tag: tag, Digest: t.Due.Digest})
+		}
+	}
+	return due
 }
 
 // Tag returns the record's entry of ref, or nil. The pointer holds until the next tag
@@ -175,7 +200,7 @@ func (r *Record) entries(image Image) []entry {
 	var found []entry
 	for i := range r.Tags {
 		t := &r.Tags[i]
-		if name, _, ok := cut(t.Ref); ok && name == image.Name && t.digest() == image.Digest {
+		if name, _, ok := cut(t.Ref); ok && name == image.Name && (t.digest() == image.Digest || t.Due != nil && t.Due.Digest == image.Digest) {
 			found = append(found, entry{&t.Signatures, &t.Unsigned})
 		}
 	}

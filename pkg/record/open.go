@@ -20,6 +20,9 @@ const maxSize = 64 << 20
 type Options struct {
 	AnyRun    bool // another run's as well; no tag is added to that one
 	MustExist bool // none is started
+	// Earlier are the files of earlier attempts' records. A record that is started begins
+	// as the newest of them that belongs to the run; the others are passed over.
+	Earlier []string
 }
 
 // UnusableError is a record that is not there, or not a record that this version
@@ -55,8 +58,8 @@ func Open(path string, run Run, o Options) (*Record, error) {
 	}
 	r, err := read(path)
 	if errors.Is(err, fs.ErrNotExist) && !o.MustExist {
-		r = New(run)
-		r.path = path
+		r = newest(o.Earlier, run)
+		r.path, r.opener = path, run
 		return r, nil
 	}
 	if err != nil {
@@ -76,6 +79,21 @@ func Open(path string, run Run, o Options) (*Record, error) {
 // New returns an empty record of run, in memory.
 func New(run Run) *Record {
 	return &Record{Schema: Schema, Run: run, Tags: []Tag{}}
+}
+
+// newest returns the record of the latest attempt among those in paths that belong to run,
+// of two of one attempt the last; an empty one when there is none. What an artifact holds
+// may be broken or another's: then it proves less, and stops nothing.
+func newest(paths []string, run Run) *Record {
+	found := New(run)
+	found.Run.Attempt = 0
+	for _, path := range paths {
+		if r, err := read(path); err == nil && r.Run.Same(run) && r.Run.Attempt >= found.Run.Attempt {
+			found = r
+		}
+	}
+	found.Run.update(run)
+	return found
 }
 
 func read(path string) (*Record, error) {

@@ -53,6 +53,7 @@ type Tag struct {
 	Before     *State      `json:"before,omitempty"` // the first certain state in this run
 	Now        *State      `json:"now,omitempty"`    // a later one
 	Immutable  *Immutable  `json:"immutable,omitempty"`
+	Due        *Due        `json:"due,omitempty"` // what the last check decided to put under it; nil for nothing
 	Published  *Published  `json:"published,omitempty"`
 	Signatures []Signature `json:"signatures,omitempty"`
 	Unsigned   *Unsigned   `json:"unsigned,omitempty"` // the last attempt to sign it failed
@@ -82,6 +83,13 @@ type State struct {
 type Immutable struct {
 	State string `json:"state"` // yes, no or unknown
 	Rule  string `json:"rule,omitempty"`
+
+	unknown fields
+}
+
+// Due says that this run is to put an image under the tag.
+type Due struct {
+	Digest string `json:"digest,omitempty"` // of the image; "" when it is to be built
 
 	unknown fields
 }

@@ -62,6 +62,7 @@ type (
 	plainTag       Tag
 	plainState     State
 	plainImmutable Immutable
+	plainDue       Due
 	plainPublished Published
 	plainPushed    Pushed
 	plainSignature Signature
@@ -83,6 +84,8 @@ func (i *Immutable) UnmarshalJSON(data []byte) error {
 }
 
 func (p *Pushed) UnmarshalJSON(data []byte) error { return decode(data, (*plainPushed)(p), &p.unknown) }
+
+func (d *Due) UnmarshalJSON(data []byte) error { return decode(data, (*plainDue)(d), &d.unknown) }
 
 func (p *Published) UnmarshalJSON(data []byte) error {
 	return decode(data, (*plainPublished)(p), &p.unknown)
@@ -110,6 +113,7 @@ func (t Tag) MarshalJSON() ([]byte, error)       { return encode(plainTag(t), t.
 func (s State) MarshalJSON() ([]byte, error)     { return encode(plainState(s), s.unknown) }
 func (i Immutable) MarshalJSON() ([]byte, error) { return encode(plainImmutable(i), i.unknown) }
 func (p Pushed) MarshalJSON() ([]byte, error)    { return encode(plainPushed(p), p.unknown) }
+func (d Due) MarshalJSON() ([]byte, error)       { return encode(plainDue(d), d.unknown) }
 func (p Published) MarshalJSON() ([]byte, error) { return encode(plainPublished(p), p.unknown) }
 func (s Signature) MarshalJSON() ([]byte, error) { return encode(plainSignature(s), s.unknown) }
 func (u Unsigned) MarshalJSON() ([]byte, error)  { return encode(plainUnsigned(u), u.unknown) }

@@ -4,6 +4,7 @@
 package tagcheck
 
 import (
+	"cmp"
 	"path"
 	"slices"
 
@@ -20,7 +21,7 @@ const (
 	VerdictPartial  Verdict = "partial"  // some present, some absent
 	VerdictConflict Verdict = "conflict" // one image's tag has different digests
 	VerdictUnknown  Verdict = "unknown"  // one is unknown, and none of the worse is certain
-	VerdictPushed   Verdict = "pushed"   // all absent, and this run has pushed each image by its digest
+	VerdictPushed   Verdict = "pushed"   // this run has pushed each image by its digest, and is still to name it
 )
 
 // Mode is what an existing or an unknown tag leads to.
@@ -58,6 +59,9 @@ type Result struct {
 	// build; a zero Reference where nothing proves that one belongs there.
 	CopyFrom []registry.Reference
 	Digest   string // the one digest of all that exist, or ""
+	// Due are the tags that the run is to put on its image, with the digest of the image
+	// that belongs there, "" where it is to be built.
+	Due []registry.Reference
 	// Resumed says that an earlier attempt of this run did the work that is there: nothing
 	// is built again.
 	Resumed bool
@@ -113,7 +117,7 @@ func Judge(tags []Tag, onExisting, onUnknown Mode) Result {
 	default:
 		r.Verdict = VerdictNew
 	}
-	if digest, pushed := allPushed(tags, images); pushed && r.Verdict == VerdictNew {
+	if digest, pushed := allPushed(tags, images); pushed && (r.Verdict == VerdictNew || onExisting == Warn && r.Verdict != VerdictUnknown && allReplaceable(tags)) {
 		r.Verdict, r.Digest, r.Resumed = VerdictPushed, digest, true
 	}
 	r.Outcome = r.outcome(onExisting, onUnknown, unknown || unread && onExisting == Skip)
@@ -122,7 +126,37 @@ func Judge(tags []Tag, onExisting, onUnknown Mode) Result {
 		missing, copyFrom := behind(tags)
 		r.Missing, r.CopyFrom = append(r.Missing, missing...), append(r.CopyFrom, copyFrom...)
 	}
+	r.Due = r.due()
 	return r
+}
+
+// due lists the tags of [Result.Due].
+func (r Result) due() (due []registry.Reference) {
+	if r.Outcome != GoOn {
+		return nil
+	}
+	if !r.ShouldBuild && r.Verdict != VerdictPushed {
+		for i, ref := range r.Missing {
+			ref.Digest = r.CopyFrom[i].Digest
+			due = append(due, ref)
+		}
+		return due
+	}
+	pushed := map[string]string{} // by the last part of the repository
+	for _, t := range r.Tags {
+		if base := path.Base(t.Ref.Repository); r.Verdict == VerdictPushed && t.Pushed != "" {
+			pushed[base] = t.Pushed
+		}
+	}
+	for _, t := range r.Tags {
+		ref := t.Ref
+		ref.Digest = cmp.Or(t.Pushed, pushed[path.Base(ref.Repository)])
+		if r.ShouldBuild {
+			ref.Digest = ""
+		}
+		due = append(due, ref)
+	}
+	return due
 }
 
 // allOwn reports whether tags exist, and the run's record proves all of them to be this
@@ -156,6 +190,14 @@ func allPushed(tags []Tag, images []image) (digest string, ok bool) {
 		digest = ""
 	}
 	return digest, ok
+}
+
+// allReplaceable reports whether each tag that exists still names what it named before
+// this run, or what the run has published: an earlier attempt was to overwrite it.
+func allReplaceable(tags []Tag) bool {
+	return !slices.ContainsFunc(tags, func(t Tag) bool {
+		return !t.Moving && t.State == Present && !t.Own && (t.Before.State != Present || t.Before.Digest != t.Digest)
+	})
 }
 
 // outcome applies the modes. What is certain comes before what is not known.

@@ -40,7 +40,7 @@ _signretry() {
   --annotation | --then-tag | --parallel | --oidc-issuer | --oidc-client-id | --tuf-url | --fulcio-url | --rekor-url | --rekor-version | --timestamp-url | --timeout | --max-attempts | --initial-delay | --max-delay | --max-elapsed) ;;
   *)
     if [[ $cur == -* ]]; then
-      COMPREPLY=($(compgen -W $'--metadata\n--on-failure\n--format\n--annotation\n--recursive\n--any-run\n--then-tag\n--parallel\n--identity-token-file\n--login\n--oidc-issuer\n--oidc-client-id\n--trusted-root\n--signing-config\n--tuf-url\n--tuf-root\n--fulcio-url\n--rekor-url\n--rekor-version\n--timestamp-url\n--json\n--quiet\n--verbose\n--record\n--timeout\n--max-attempts\n--initial-delay\n--max-delay\n--max-elapsed\n--help\n--version\n--generate' -- "$cur"))
+      COMPREPLY=($(compgen -W $'--metadata\n--on-failure\n--format\n--annotation\n--recursive\n--any-run\n--then-tag\n--then-tag-checked\n--parallel\n--identity-token-file\n--login\n--oidc-issuer\n--oidc-client-id\n--trusted-root\n--signing-config\n--tuf-url\n--tuf-root\n--fulcio-url\n--rekor-url\n--rekor-version\n--timestamp-url\n--json\n--quiet\n--verbose\n--record\n--timeout\n--max-attempts\n--initial-delay\n--max-delay\n--max-elapsed\n--help\n--version\n--generate' -- "$cur"))
     fi
     ;;
   esac

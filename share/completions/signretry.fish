@@ -7,6 +7,7 @@ complete -c signretry -l annotation -x -d 'sign KEY=VALUE with the image (repeat
 complete -c signretry -l recursive -d 'sign the manifests that an index lists, too'
 complete -c signretry -l any-run -d 'accept the record of another run than this one'
 complete -c signretry -l then-tag -x -d 'once an image is signed in all its repositories, put TAG on it: a tag for each repository of the run, or registry/repository:tag (repeatable)'
+complete -c signretry -l then-tag-checked -d 'likewise, put the tags that tagcheck has checked and that the image lacks, as the record has them'
 complete -c signretry -l parallel -x -d 'sign N digests at once'
 complete -c signretry -l identity-token-file -r -F -d 'use the identity token in FILE; - is stdin'
 complete -c signretry -l login -x -a 'auto browser device' -d 'how a person logs in, and for browser and device: that one does'

@@ -9,6 +9,7 @@ Register-ArgumentCompleter -Native -CommandName 'signretry' -ScriptBlock {
         '--recursive' = 'sign the manifests that an index lists, too'
         '--any-run' = 'accept the record of another run than this one'
         '--then-tag' = 'once an image is signed in all its repositories, put TAG on it: a tag for each repository of the run, or registry/repository:tag (repeatable)'
+        '--then-tag-checked' = 'likewise, put the tags that tagcheck has checked and that the image lacks, as the record has them'
         '--parallel' = 'sign N digests at once'
         '--identity-token-file' = 'use the identity token in FILE; - is stdin'
         '--login' = 'how a person logs in, and for browser and device: that one does'

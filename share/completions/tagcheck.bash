@@ -16,10 +16,10 @@ _tagcheck() {
     compopt -o filenames 2>/dev/null
     ;;
   --generate) COMPREPLY=($(compgen -P "$start" -W $'complete-bash\ncomplete-fish\ncomplete-powershell\ncomplete-zsh\nman' -- "$cur")) ;;
-  --moving | --image | --tag | --metadata-json | --timeout | --max-attempts | --initial-delay | --max-delay | --max-elapsed) ;;
+  --moving | --earlier | --image | --tag | --metadata-json | --timeout | --max-attempts | --initial-delay | --max-delay | --max-elapsed) ;;
   *)
     if [[ $cur == -* ]]; then
-      COMPREPLY=($(compgen -W $'--on-existing\n--on-unknown\n--moving\n--image\n--tag\n--metadata-json\n--json\n--quiet\n--verbose\n--record\n--timeout\n--max-attempts\n--initial-delay\n--max-delay\n--max-elapsed\n--help\n--version\n--generate' -- "$cur"))
+      COMPREPLY=($(compgen -W $'--on-existing\n--on-unknown\n--moving\n--earlier\n--image\n--tag\n--metadata-json\n--json\n--quiet\n--verbose\n--record\n--timeout\n--max-attempts\n--initial-delay\n--max-delay\n--max-elapsed\n--help\n--version\n--generate' -- "$cur"))
     fi
     ;;
   esac
