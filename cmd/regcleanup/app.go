@@ -30,6 +30,7 @@ type options struct {
 	detach        bool
 	prune         bool
 	unnamed       bool
+	images        []string // the only repositories that records may name, empty for any
 }
 
 func newTool() *command.Tool {
@@ -52,6 +53,7 @@ func newTool() *command.Tool {
 			command.Bool("delete", "carry the plan out", &o.delete),
 			command.Choice("on-blocked", "what a refusal of a registry leads to", &o.onBlocked, "warn", "fail"),
 			command.AnyRun(&o.anyRun),
+			command.Strings("image", "refuse a record that names another repository than `NAME`: a file that other jobs can write is no proof; newlines or commas separate several", &o.images),
 			command.Bool("accept-revision-label", "where a push failed half-way, take the image's revision label for proof", &o.acceptLabel),
 			&cli.StringFlag{Name: "published-digest", Usage: "without a record: the tags in the arguments were absent before and are now `DIGEST`", Destination: &o.publishedOnly},
 			command.Bool("yes", "without a record: do not ask before --delete acts", &o.yes),
@@ -69,6 +71,9 @@ func newTool() *command.Tool {
 func run(ctx context.Context, env *command.Env, common *command.Common, o *options, args []string) error {
 	in, err := readInput(env, common, o, args)
 	if err != nil {
+		return err
+	}
+	if err := o.refuseOthers(in.claims); err != nil {
 		return err
 	}
 	budget, cancel := retry.WithBudget(ctx, common.MaxElapsed)

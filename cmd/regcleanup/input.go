@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/LerianStudio/pushguard/pkg/cleanup"
 	"github.com/LerianStudio/pushguard/pkg/command"
@@ -23,11 +25,16 @@ type input struct {
 }
 
 func readInput(env *command.Env, common *command.Common, o *options, args []string) (*input, error) {
+	given := slices.Clone(common.Records)
 	images := splitArgs(common, args)
 	if o.publishedOnly != "" || len(images) > 0 {
 		return inputOfImages(common, o, images)
 	}
 	if len(common.Records) == 0 {
+		if patterns := slices.DeleteFunc(given, func(p string) bool { return !strings.ContainsAny(p, "*?[") }); len(patterns) > 0 {
+			env.Warn("no record matches "+strings.Join(patterns, ", ")+": no job of this run has come as far as to publish", "changed", "nothing")
+			return &input{}, nil
+		}
 		return nil, &command.UsageError{
 			Err:  errors.New("no record: nothing says what this run published"),
 			Next: "give tagcheck's record with --record FILE; is a variable on the command line empty?",
@@ -43,7 +50,7 @@ func splitArgs(common *command.Common, args []string) (images []string) {
 	common.Records = nil
 	for _, pattern := range patterns {
 		files, err := filepath.Glob(pattern)
-		if err != nil || len(files) == 0 {
+		if err != nil || !strings.ContainsAny(pattern, "*?[") {
 			files = []string{pattern} // opening it will say what is wrong
 		}
 		common.Records = append(common.Records, files...)
@@ -110,6 +117,32 @@ func inputOfRecords(env *command.Env, common *command.Common, o *options) (*inpu
 		return nil, command.Exit(command.ExitUsage, err)
 	}
 	return in, nil
+}
+
+// refuseOthers refuses claims to other repositories than those of --image.
+func (o *options) refuseOthers(claims []cleanup.Claim) error {
+	var names []string
+	for _, list := range o.images {
+		for name := range strings.FieldsFuncSeq(list, func(r rune) bool { return r == ',' || r == '\n' || r == ' ' }) {
+			ref, err := registry.ParseReference(name)
+			if err == nil && (ref.Tag != "" || ref.Digest != "") {
+				err = fmt.Errorf("parse reference %q: write it without a tag", name)
+			}
+			if err != nil {
+				return &command.UsageError{Err: fmt.Errorf("--image: %w", err)}
+			}
+			names = append(names, ref.Name())
+		}
+	}
+	for _, c := range claims {
+		if len(names) > 0 && !slices.Contains(names, c.Ref.Name()) {
+			return &command.UsageError{
+				Err:  fmt.Errorf("a record names %s, which is in no repository of --image", c.Ref),
+				Next: "nothing was changed; find out who wrote this record: it is not one of this release",
+			}
+		}
+	}
+	return nil
 }
 
 // note writes a report to the records that name its tag.

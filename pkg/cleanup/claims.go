@@ -13,12 +13,17 @@ import (
 )
 
 // Claims reads the proof out of the records of one run. A tag that several records
-// name, as parallel jobs may, is taken as it was at the earliest certain look;
-// when they disagree on what was published, nothing is taken as known.
+// name, as those of several attempts and of parallel jobs do, is taken as it was at the
+// earliest certain look. Where they disagree on what was published, the later attempt
+// counts; when they are of one attempt, nothing is taken as known.
 func Claims(records []*record.Record) ([]Claim, error) {
 	var claims []Claim
 	places := map[string]int{}
 	looks := map[string]time.Time{}
+	published := map[string]int{} // by tag: the attempt that published it
+	disputed := map[string]int{}  // by tag: the attempt whose records disagree
+	records = slices.Clone(records)
+	slices.SortStableFunc(records, func(a, b *record.Record) int { return a.Run.Attempt - b.Run.Attempt })
 	for _, r := range records {
 		for _, t := range r.Tags {
 			c, err := claim(t)
@@ -28,19 +33,23 @@ func Claims(records []*record.Record) ([]Claim, error) {
 			i, known := places[t.Ref]
 			if !known {
 				places[t.Ref] = len(claims)
-				looks[t.Ref] = checkedAt(t)
+				looks[t.Ref], published[t.Ref] = checkedAt(t), r.Run.Attempt
 				claims = append(claims, c)
 				continue
 			}
 			old := &claims[i]
+			if attempt, yes := disputed[t.Ref]; yes && attempt == r.Run.Attempt {
+				continue
+			}
 			if c.Before.Known && (!old.Before.Known || checkedAt(t).Before(looks[t.Ref])) {
 				old.Before, looks[t.Ref] = c.Before, checkedAt(t)
 			}
 			switch {
-			case old.Published == "":
-				old.Published = c.Published
-			case c.Published != "" && c.Published != old.Published:
-				old.Published, old.Before = "", Before{}
+			case c.Published == "" || c.Published == old.Published:
+			case old.Published == "" || published[t.Ref] < r.Run.Attempt:
+				old.Published, published[t.Ref] = c.Published, r.Run.Attempt
+			default:
+				old.Published, old.Before, disputed[t.Ref] = "", Before{}, r.Run.Attempt
 			}
 		}
 	}

@@ -72,6 +72,44 @@ func TestClaims_severalRecords(t *testing.T) {
 	}
 }
 
+// What a later attempt has published counts, in whatever order the records are given;
+// parallel jobs that disagree prove nothing, however many they are.
+func TestClaims_attempts(t *testing.T) {
+	t.Parallel()
+	a, b := registrytest.Digest("a"), registrytest.Digest("b")
+	at := time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
+	of := func(attempt int, digest string) *record.Record {
+		r := record.New(record.Run{Attempt: attempt})
+		tag := record.Tag{Ref: "docker.io/org/app:1", Before: &record.State{State: record.Absent, CheckedAt: at.Add(time.Duration(attempt) * time.Minute)}}
+		if digest != "" {
+			tag.Published = &record.Published{Digest: digest}
+		}
+		r.Tags = append(r.Tags, tag)
+		return r
+	}
+	for name, test := range map[string]struct {
+		records []*record.Record
+		want    cleanup.Claim
+	}{
+		"the second attempt's image": {[]*record.Record{of(2, b), of(1, a)}, cleanup.Claim{Before: absent(), Published: b}},
+		"the first attempt's, where the second published nothing": {[]*record.Record{of(1, a), of(2, "")}, cleanup.Claim{Before: absent(), Published: a}},
+		"a record before the build, and one after it":              {[]*record.Record{of(1, a), of(1, "")}, cleanup.Claim{Before: absent(), Published: a}},
+		"three jobs of one attempt disagree":                       {[]*record.Record{of(1, a), of(1, b), of(1, a)}, cleanup.Claim{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := cleanup.Claims(test.records)
+			if err != nil || len(got) != 1 {
+				t.Fatalf("Claims = %+v, %v", got, err)
+			}
+			test.want.Ref = got[0].Ref
+			if diff := cmp.Diff(test.want, got[0]); diff != "" {
+				t.Errorf("Claims (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestClaims_refusesWhatIsNoProof(t *testing.T) {
 	t.Parallel()
 	for want, tag := range map[string]record.Tag{

@@ -15,10 +15,10 @@ _regcleanup() {
     compopt -o filenames 2>/dev/null
     ;;
   --generate) COMPREPLY=($(compgen -P "$start" -W $'complete-bash\ncomplete-fish\ncomplete-powershell\ncomplete-zsh\nman' -- "$cur")) ;;
-  --published-digest | --timeout | --max-attempts | --initial-delay | --max-delay | --max-elapsed) ;;
+  --image | --published-digest | --timeout | --max-attempts | --initial-delay | --max-delay | --max-elapsed) ;;
   *)
     if [[ $cur == -* ]]; then
-      COMPREPLY=($(compgen -W $'--delete\n--on-blocked\n--any-run\n--accept-revision-label\n--published-digest\n--yes\n--detach\n--unnamed\n--prune\n--json\n--quiet\n--verbose\n--record\n--timeout\n--max-attempts\n--initial-delay\n--max-delay\n--max-elapsed\n--help\n--version\n--generate' -- "$cur"))
+      COMPREPLY=($(compgen -W $'--delete\n--on-blocked\n--any-run\n--image\n--accept-revision-label\n--published-digest\n--yes\n--detach\n--unnamed\n--prune\n--json\n--quiet\n--verbose\n--record\n--timeout\n--max-attempts\n--initial-delay\n--max-delay\n--max-elapsed\n--help\n--version\n--generate' -- "$cur"))
     fi
     ;;
   esac
