@@ -53,7 +53,7 @@ func newTool() *command.Tool {
 			command.Bool("delete", "carry the plan out", &o.delete),
 			command.Choice("on-blocked", "what a refusal of a registry leads to", &o.onBlocked, "warn", "fail"),
 			command.AnyRun(&o.anyRun),
-			command.Strings("image", "refuse a record that names another repository than `NAME`: a file that other jobs can write is no proof; newlines or commas separate several", &o.images),
+			command.Strings("image", "refuse a record that names another repository than `NAME`: a file that other jobs can write is no proof; commas, blanks or newlines separate several", &o.images),
 			command.Bool("accept-revision-label", "where a push failed half-way, take the image's revision label for proof", &o.acceptLabel),
 			&cli.StringFlag{Name: "published-digest", Usage: "without a record: the tags in the arguments were absent before and are now `DIGEST`", Destination: &o.publishedOnly},
 			command.Bool("yes", "without a record: do not ask before --delete acts", &o.yes),

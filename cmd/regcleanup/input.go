@@ -122,17 +122,15 @@ func inputOfRecords(env *command.Env, common *command.Common, o *options) (*inpu
 // refuseOthers refuses claims to other repositories than those of --image.
 func (o *options) refuseOthers(claims []cleanup.Claim) error {
 	var names []string
-	for _, list := range o.images {
-		for name := range strings.FieldsFuncSeq(list, func(r rune) bool { return r == ',' || r == '\n' || r == ' ' }) {
-			ref, err := registry.ParseReference(name)
-			if err == nil && (ref.Tag != "" || ref.Digest != "") {
-				err = fmt.Errorf("parse reference %q: write it without a tag", name)
-			}
-			if err != nil {
-				return &command.UsageError{Err: fmt.Errorf("--image: %w", err)}
-			}
-			names = append(names, ref.Name())
+	for _, name := range registry.Split(o.images) {
+		ref, err := registry.ParseReference(name)
+		if err == nil && (ref.Tag != "" || ref.Digest != "") {
+			err = fmt.Errorf("parse reference %q: write it without a tag", name)
 		}
+		if err != nil {
+			return &command.UsageError{Err: fmt.Errorf("--image: %w", err)}
+		}
+		names = append(names, ref.Name())
 	}
 	for _, c := range claims {
 		if len(names) > 0 && !slices.Contains(names, c.Ref.Name()) {

@@ -27,17 +27,19 @@ const (
 	onFailureWarn = "warn"
 
 	formatBoth = "both"
+	formatNone = "none" // nothing is signed: images are copied and tagged alone
 )
 
 // app holds the values of the flags.
 type app struct {
-	tool        *command.Tool
-	metadata    string
-	onFailure   string
-	format      string
-	annotations []string // KEY=VALUE
-	recursive   bool
-	thenTags    []string
+	tool         *command.Tool
+	metadata     string
+	metadataJSON string
+	onFailure    string
+	format       string
+	annotations  []string // KEY=VALUE
+	recursive    bool
+	thenTags     []string
 	// thenTagChecked puts the tags that tagcheck has checked, as the record has them.
 	thenTagChecked bool
 	anyRun         bool
@@ -54,14 +56,16 @@ func newTool() *command.Tool {
 		Usage: "sign container images with Sigstore, and keep at it until the signature holds",
 		Synopsis: "signretry [flags] IMAGE@DIGEST...\n" +
 			"signretry [flags] --metadata FILE\n" +
-			"signretry [flags] --record FILE",
+			"signretry [flags] --record FILE\n" +
+			"some-command | signretry [flags] -",
 		Description: "Each image is named by its digest. What this identity has signed already is left as it is.\n" +
 			"The identity is the token in SIGSTORE_ID_TOKEN or a file, the GitHub Actions job's\n" +
 			"(permissions: id-token: write), or at a terminal that of the person, who logs in.",
 		Flags: slices.Concat([]cli.Flag{
 			&cli.StringFlag{Name: "metadata", Usage: "sign what `FILE` says was pushed: the metadata file of docker buildx build or bake", Destination: &a.metadata},
+			&cli.StringFlag{Name: "metadata-json", Usage: "as --metadata, but the `JSON` itself: the output metadata of docker/build-push-action or docker/bake-action", Destination: &a.metadataJSON},
 			command.Choice("on-failure", "what to do when an image could not be signed", &a.onFailure, onFailureFail, onFailureWarn),
-			command.Choice("format", "layout of the signature", &a.format, string(signing.FormatBundle), string(signing.FormatLegacy), formatBoth),
+			command.Choice("format", "layout of the signature; none: sign nothing, put the tags alone", &a.format, string(signing.FormatBundle), string(signing.FormatLegacy), formatBoth, formatNone),
 			command.Strings("annotation", "sign `KEY=VALUE` with the image", &a.annotations),
 			command.Bool("recursive", "sign the manifests that an index lists, too", &a.recursive),
 			command.AnyRun(&a.anyRun),
@@ -99,15 +103,11 @@ func (a *app) run(ctx context.Context, env *command.Env, args []string) error {
 	if err := a.checkNumbers(); err != nil {
 		return err
 	}
-	annotations, err := parseAnnotations(a.annotations)
-	if err != nil {
-		return err
-	}
 	book, err := a.openBook(env)
 	if err != nil {
 		return err
 	}
-	images, err := a.images(args, book)
+	images, err := a.images(env, args, book)
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (a *app) run(ctx context.Context, env *command.Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	token, err := a.identity.source(env)
+	sign, err := a.signer(ctx, env, book)
 	if err != nil {
 		return err
 	}
@@ -132,26 +132,53 @@ func (a *app) run(ctx context.Context, env *command.Env, args []string) error {
 			return err
 		}
 	}
-	report := signretry.Run(ctx, images, signretry.Options{
-		Registry:    client,
-		Signer:      signing.New(signing.Options{Timeout: a.tool.Common.Timeout, Logger: env.Log}),
-		Services:    a.services,
-		Token:       token,
-		Policy:      a.tool.Common.Policy(),
-		Budget:      a.tool.Common.MaxElapsed,
-		Parallel:    a.parallel,
-		Formats:     a.formats(),
-		Annotations: annotations,
-		Recursive:   a.recursive,
-		Logger:      env.Log,
-		OnResult:    book.add,
-		OnWait:      func(w signretry.Waiting) { showWait(ctx, env, w) },
-	})
+	report := sign(client, images)
 	env.Live.Clear()
 	named := a.name(ctx, namer, names, report, book)
 	err = a.tell(ctx, env, report, named)
 	return errors.Join(command.Internal(book.err), err)
 }
+
+// signer returns what signs images, or leaves all of them unsigned where nothing is to be
+// signed.
+func (a *app) signer(ctx context.Context, env *command.Env, b *book) (func(*host.Registries, []registry.Reference) signretry.Report, error) {
+	if a.format == formatNone {
+		return func(_ *host.Registries, images []registry.Reference) (r signretry.Report) {
+			for _, image := range images {
+				r.Results = append(r.Results, signretry.Result{Ref: image, Status: notSigned})
+			}
+			return r
+		}, nil
+	}
+	annotations, err := parseAnnotations(a.annotations)
+	if err != nil {
+		return nil, err
+	}
+	token, err := a.identity.source(env)
+	if err != nil {
+		return nil, err
+	}
+	return func(client *host.Registries, images []registry.Reference) signretry.Report {
+		return signretry.Run(ctx, images, signretry.Options{
+			Registry:    client,
+			Signer:      signing.New(signing.Options{Timeout: a.tool.Common.Timeout, Logger: env.Log}),
+			Services:    a.services,
+			Token:       token,
+			Policy:      a.tool.Common.Policy(),
+			Budget:      a.tool.Common.MaxElapsed,
+			Parallel:    a.parallel,
+			Formats:     a.formats(),
+			Annotations: annotations,
+			Recursive:   a.recursive,
+			Logger:      env.Log,
+			OnResult:    b.add,
+			OnWait:      func(w signretry.Waiting) { showWait(ctx, env, w) },
+		})
+	}, nil
+}
+
+// notSigned is the status of an image with --format=none.
+const notSigned signretry.Status = "not signed"
 
 // checkNumbers refuses numbers that make no sense.
 func (a *app) checkNumbers() error {

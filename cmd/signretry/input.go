@@ -20,37 +20,25 @@ import (
 )
 
 // images returns what is to be signed, each once, in the order given: the
-// arguments, then the metadata file's, else what the record knows. What the
-// metadata file says was pushed is noted in the record.
-func (a *app) images(args []string, b *book) ([]registry.Reference, error) {
-	var images []registry.Reference
-	for _, arg := range args {
-		ref, err := registry.ParseReference(arg)
-		if err != nil {
-			return nil, &command.UsageError{Err: err}
-		}
-		if ref.Digest == "" {
-			return nil, &command.UsageError{
-				Err:  fmt.Errorf("%s has no digest", arg),
-				Next: "write IMAGE@sha256:…, as the push reported it: signing what a tag names now could sign someone else's image",
-			}
-		}
-		images = append(images, ref)
+// arguments, then the metadata's, else what the record knows. What the metadata says
+// was pushed is noted in the record.
+func (a *app) images(env *command.Env, args []string, b *book) ([]registry.Reference, error) {
+	images, err := a.given(env, args)
+	if err != nil {
+		return nil, err
 	}
-	built := a.metadata != ""
-	if built {
-		pushed, err := readMetadata(a.metadata)
-		if errors.Is(err, fs.ErrNotExist) && b.nothingToBuild() {
-			built, err = false, nil // the check before said so: the record knows the image
-		}
-		if err != nil {
-			return nil, err
-		}
-		if err := b.pushed(pushed); err != nil {
-			return nil, err
-		}
-		images = append(images, pushed...)
+	pushed, err := a.readMetadata()
+	built := a.metadata != "" || a.metadataJSON != ""
+	if errors.Is(err, fs.ErrNotExist) && b.nothingToBuild() {
+		built, err = false, nil // the check before said so: the record knows the image
 	}
+	if err != nil {
+		return nil, err
+	}
+	if err := b.pushed(pushed); err != nil {
+		return nil, err
+	}
+	images = append(images, pushed...)
 	if len(args) == 0 && !built {
 		if b.Path() == "" {
 			return nil, &command.UsageError{Err: errors.New("no image is given"), Next: "give IMAGE@DIGEST, --metadata FILE or --record FILE"}
@@ -58,12 +46,47 @@ func (a *app) images(args []string, b *book) ([]registry.Reference, error) {
 		images = b.images()
 	}
 	if len(images) == 0 {
-		return nil, &command.UsageError{
-			Err:  fmt.Errorf("the record %s knows of no image that was published or found present", b.Path()),
-			Next: "give IMAGE@DIGEST or --metadata FILE",
+		err := fmt.Errorf("the record %s knows of no image that was published or found present", b.Path())
+		if len(args) > 0 {
+			err = errors.New("stdin names no image")
 		}
+		return nil, &command.UsageError{Err: err, Next: "give IMAGE@DIGEST or --metadata FILE"}
 	}
 	return dedupe(images), nil
+}
+
+// given returns the images of the arguments; "-" stands for the lines of stdin.
+func (a *app) given(env *command.Env, args []string) ([]registry.Reference, error) {
+	var names []string
+	for _, arg := range args {
+		if arg != "-" {
+			names = append(names, arg)
+			continue
+		}
+		if a.identity.tokenFile == "-" {
+			return nil, &command.UsageError{Err: errors.New("stdin cannot be both the images and the identity token"), Next: "give one of the two in another way"}
+		}
+		lines, err := registry.ReadNames(env.In)
+		if err != nil {
+			return nil, &command.UsageError{Err: err}
+		}
+		names = append(names, lines...)
+	}
+	var images []registry.Reference
+	for _, name := range names {
+		ref, err := registry.ParseReference(name)
+		if err != nil {
+			return nil, &command.UsageError{Err: err}
+		}
+		if ref.Digest == "" {
+			return nil, &command.UsageError{
+				Err:  fmt.Errorf("%s has no digest", ref),
+				Next: "write IMAGE@sha256:…, as the push reported it: signing what a tag names now could sign someone else's image",
+			}
+		}
+		images = append(images, ref)
+	}
+	return images, nil
 }
 
 func dedupe(images []registry.Reference) []registry.Reference {
@@ -77,31 +100,44 @@ func dedupe(images []registry.Reference) []registry.Reference {
 // maxMetadata bounds the metadata file: provenance makes it large, not that large.
 const maxMetadata = 64 << 20
 
-// readMetadata reads the metadata file of docker buildx build (one object) or
-// bake (an object per target). Each name is returned with the digest, with its
-// tag where it has one.
-func readMetadata(path string) ([]registry.Reference, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, metadataError(err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxMetadata))
-	if err != nil {
-		return nil, metadataError(err)
-	}
-	images, err := parseMetadata(data)
-	if err != nil {
-		return nil, &command.UsageError{
-			Err:  fmt.Errorf("read metadata %s: %w", path, err),
-			Next: "give the file of docker buildx build --push --metadata-file, or IMAGE@DIGEST",
+// readMetadata returns the images of --metadata and --metadata-json. Each name is
+// returned with the digest, with its tag where it has one.
+func (a *app) readMetadata() ([]registry.Reference, error) {
+	var images []registry.Reference
+	if a.metadata != "" {
+		data, err := readFile(a.metadata)
+		if err != nil {
+			return nil, command.FileError(fmt.Errorf("read metadata: %w", err), "give the file of docker buildx build --metadata-file")
 		}
+		found, err := parseMetadata(data)
+		if err != nil {
+			return nil, &command.UsageError{
+				Err:  fmt.Errorf("read metadata %s: %w", a.metadata, err),
+				Next: "give the file of docker buildx build --push --metadata-file, or IMAGE@DIGEST",
+			}
+		}
+		images = append(images, found...)
+	}
+	if a.metadataJSON != "" {
+		found, err := parseMetadata([]byte(a.metadataJSON))
+		if err != nil {
+			return nil, &command.UsageError{
+				Err:  fmt.Errorf("read --metadata-json: %w", err),
+				Next: "give the output metadata of docker/build-push-action or docker/bake-action, or IMAGE@DIGEST",
+			}
+		}
+		images = append(images, found...)
 	}
 	return images, nil
 }
 
-func metadataError(err error) error {
-	return command.FileError(fmt.Errorf("read metadata: %w", err), "give the file of docker buildx build --metadata-file")
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxMetadata))
 }
 
 // built is what a buildx build reports.

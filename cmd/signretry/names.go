@@ -152,7 +152,7 @@ const unsigned naming.Outcome = "not signed"
 func (a *app) name(ctx context.Context, n naming.Namer, names []naming.Name, report signretry.Report, b *book) []naming.Result {
 	var left []naming.Result
 	due := slices.DeleteFunc(slices.Clone(names), func(name naming.Name) bool {
-		wait := a.onFailure != onFailureWarn && !isSigned(report, name.Digest)
+		wait := a.onFailure != onFailureWarn && a.format != formatNone && !isSigned(report, name.Digest)
 		if wait {
 			left = append(left, naming.Result{Name: name, Outcome: unsigned})
 		}
@@ -260,7 +260,7 @@ func answerTags(names []naming.Result, report signretry.Report) []answerTag {
 
 func isSigned(report signretry.Report, digest string) bool {
 	return !slices.ContainsFunc(report.Results, func(r signretry.Result) bool {
-		return r.Ref.Digest == digest && r.Status == signretry.Failed
+		return r.Ref.Digest == digest && r.Status != signretry.Signed && r.Status != signretry.Already
 	})
 }
 

@@ -164,7 +164,7 @@ type answerAttempt struct {
 }
 
 func newAnswer(r signretry.Report, named []naming.Result, later string) answer {
-	a := answer{Schema: answerSchema, Signed: later == "", Later: later, Images: []answerImage{}, Tags: answerTags(named, r), Attempts: []answerAttempt{}}
+	a := answer{Schema: answerSchema, Signed: allSigned(r), Later: later, Images: []answerImage{}, Tags: answerTags(named, r), Attempts: []answerAttempt{}}
 	if r.Identity.Subject != "" {
 		a.Identity = &r.Identity
 	}
@@ -193,6 +193,12 @@ func newAnswer(r signretry.Report, named []naming.Result, later string) answer {
 	return a
 }
 
+func allSigned(r signretry.Report) bool {
+	return !slices.ContainsFunc(r.Results, func(res signretry.Result) bool {
+		return res.Status != signretry.Signed && res.Status != signretry.Already
+	})
+}
+
 // table is the answer for people and scripts, and the step summary.
 func table(r signretry.Report, named []naming.Result) [][]string {
 	rows := [][]string{{"IMAGE", "STATUS", "LOG INDEX"}}
@@ -218,7 +224,7 @@ func outputs(r signretry.Report, names []naming.Result, recordPath string) []act
 	var signed, unsigned []string
 	index := ""
 	for _, res := range r.Results {
-		if res.Status == signretry.Failed {
+		if res.Status != signretry.Signed && res.Status != signretry.Already {
 			unsigned = append(unsigned, res.Ref.String())
 			continue
 		}

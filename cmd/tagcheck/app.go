@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,10 +50,10 @@ func newTool() *command.Tool {
 		Flags: []cli.Flag{
 			command.Choice("on-existing", "what an existing tag leads to", &o.onExisting, string(tagcheck.Fail), string(tagcheck.Skip), string(tagcheck.Warn)),
 			command.Choice("on-unknown", "what a registry that could not be asked leads to", &o.onUnknown, string(tagcheck.Fail), string(tagcheck.Warn)),
-			command.Strings("moving", "tags that are expected to exist, such as latest: a `GLOB`; recorded, not judged", &o.moving),
+			command.Strings("moving", "tags that are expected to exist, such as latest: a `GLOB`; recorded, not judged; commas or blanks separate several", &o.moving),
 			command.Strings("earlier", "where --record is not there yet, begin with the newest record of this run among `FILES`, which an earlier attempt kept: a file or a pattern", &o.earlier),
 			command.Strings("image", "check the repository `NAME` with each --tag", &o.input.Names),
-			command.Strings("tag", "check `TAG` of each --image; newlines or commas separate several", &o.input.Tags),
+			command.Strings("tag", "check `TAG` of each --image; commas, blanks or newlines separate several", &o.input.Tags),
 			&cli.StringFlag{
 				Name: "metadata-json", Destination: &o.input.Metadata,
 				Usage: "check the tags in docker/metadata-action's `JSON`; with no image at all, DOCKER_METADATA_OUTPUT_JSON is read",
@@ -134,6 +135,7 @@ func earlierRecords(patterns []string) (files []string, err error) {
 }
 
 func references(o *options) ([]registry.Reference, error) {
+	o.moving = registry.Split(o.moving)
 	for _, pattern := range o.moving {
 		if !tagcheck.ValidPattern(pattern) {
 			return nil, command.Usagef("--moving %q is not a pattern such as latest or v*", pattern)
@@ -147,6 +149,12 @@ func references(o *options) ([]registry.Reference, error) {
 		return nil, &command.UsageError{
 			Err:  errors.New("no image to check: no argument, no --image with --tag, no --metadata-json"),
 			Next: "write tagcheck registry/repository:tag; is a variable on the command line empty?",
+		}
+	}
+	if !slices.ContainsFunc(refs, func(r registry.Reference) bool { return !tagcheck.Matches(o.moving, r.Tag) }) {
+		return nil, &command.UsageError{
+			Err:  fmt.Errorf("--moving %s takes in every tag: none of them would be protected", strings.Join(o.moving, " ")),
+			Next: "declare only the tags that move between releases, and check the version's tag as well",
 		}
 	}
 	return refs, nil

@@ -91,10 +91,10 @@ func TestClaims_attempts(t *testing.T) {
 		records []*record.Record
 		want    cleanup.Claim
 	}{
-		"the second attempt's image": {[]*record.Record{of(2, b), of(1, a)}, cleanup.Claim{Before: absent(), Published: b}},
+		"the second attempt's image":                              {[]*record.Record{of(2, b), of(1, a)}, cleanup.Claim{Before: absent(), Published: b}},
 		"the first attempt's, where the second published nothing": {[]*record.Record{of(1, a), of(2, "")}, cleanup.Claim{Before: absent(), Published: a}},
-		"a record before the build, and one after it":              {[]*record.Record{of(1, a), of(1, "")}, cleanup.Claim{Before: absent(), Published: a}},
-		"three jobs of one attempt disagree":                       {[]*record.Record{of(1, a), of(1, b), of(1, a)}, cleanup.Claim{}},
+		"a record before the build, and one after it":             {[]*record.Record{of(1, a), of(1, "")}, cleanup.Claim{Before: absent(), Published: a}},
+		"three jobs of one attempt disagree":                      {[]*record.Record{of(1, a), of(1, b), of(1, a)}, cleanup.Claim{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -7,10 +7,13 @@
 package registry
 
 import (
+	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"regexp"
 	"strings"
+	"unicode"
 
 	"github.com/regclient/regclient/types/ref"
 )
@@ -179,4 +182,34 @@ func SignatureTag(digest string) string { return FallbackTag(digest) + ".sig" }
 func AttachedTags(digest string) []string {
 	tag := FallbackTag(digest)
 	return []string{SignatureTag(digest), tag + ".att", tag + ".sbom", tag}
+}
+
+// maxNames bounds what ReadNames reads, in bytes: 1 MiB is 10,000 references.
+const maxNames = 1 << 20
+
+// ReadNames reads references as they stand on the lines of r, without empty lines and
+// those that begin with "#".
+func ReadNames(r io.Reader) (lines []string, err error) {
+	limited := &io.LimitedReader{R: r, N: maxNames + 1}
+	scanner := bufio.NewScanner(limited)
+	for scanner.Scan() {
+		if line := strings.TrimSpace(scanner.Text()); line != "" && !strings.HasPrefix(line, "#") {
+			lines = append(lines, line)
+		}
+	}
+	if err := scanner.Err(); err != nil {
+		return nil, fmt.Errorf("read references from stdin: %w", err)
+	}
+	if limited.N == 0 {
+		return nil, fmt.Errorf("read references from stdin: more than %d bytes", maxNames)
+	}
+	return lines, nil
+}
+
+// Split takes lists of names or tags apart at commas, blanks and newlines.
+func Split(lists []string) (items []string) {
+	for _, list := range lists {
+		items = append(items, strings.FieldsFunc(list, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })...)
+	}
+	return items
 }

@@ -4,7 +4,6 @@
 package tagcheck
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,15 +13,12 @@ import (
 	"github.com/LerianStudio/pushguard/pkg/registry"
 )
 
-// maxInput bounds what is read from stdin and from JSON: 1 MiB is 10,000 references.
-const maxInput = 1 << 20
-
 // Input is how a user names the tags to check. All that is given is checked.
 type Input struct {
 	Images   []string  // references; "-" stands for the lines of Stdin
 	Stdin    io.Reader // read only for "-"
 	Names    []string  // repositories, each combined with each of Tags
-	Tags     []string  // newlines and commas separate several
+	Tags     []string  // commas, blanks and newlines separate several
 	Metadata string    // JSON of docker/metadata-action, "" for none
 }
 
@@ -35,7 +31,7 @@ func (in Input) References() ([]registry.Reference, error) {
 			names = append(names, arg)
 			continue
 		}
-		lines, err := readLines(in.Stdin)
+		lines, err := registry.ReadNames(in.Stdin)
 		if err != nil {
 			return nil, err
 		}
@@ -71,7 +67,7 @@ func (in Input) References() ([]registry.Reference, error) {
 
 // combined pairs every name with every tag.
 func (in Input) combined() ([]string, error) {
-	names, tags := split(in.Names), split(in.Tags)
+	names, tags := registry.Split(in.Names), registry.Split(in.Tags)
 	if (len(names) == 0) != (len(tags) == 0) {
 		return nil, errors.New("--image and --tag go together: each image is checked with each tag")
 	}
@@ -82,35 +78,6 @@ func (in Input) combined() ([]string, error) {
 		}
 	}
 	return pairs, nil
-}
-
-// split takes lists apart at newlines and commas.
-func split(lists []string) (items []string) {
-	for _, list := range lists {
-		for item := range strings.FieldsFuncSeq(list, func(r rune) bool { return r == ',' || r == '\n' }) {
-			if item = strings.TrimSpace(item); item != "" {
-				items = append(items, item)
-			}
-		}
-	}
-	return items
-}
-
-func readLines(r io.Reader) (lines []string, err error) {
-	limited := &io.LimitedReader{R: r, N: maxInput + 1}
-	scanner := bufio.NewScanner(limited)
-	for scanner.Scan() {
-		if line := strings.TrimSpace(scanner.Text()); line != "" && !strings.HasPrefix(line, "#") {
-			lines = append(lines, line)
-		}
-	}
-	if err := scanner.Err(); err != nil {
-		return nil, fmt.Errorf("read references from stdin: %w", err)
-	}
-	if limited.N == 0 {
-		return nil, fmt.Errorf("read references from stdin: more than %d bytes", maxInput)
-	}
-	return lines, nil
 }
 
 // metadataTags reads the references of docker/metadata-action's "json" output and

@@ -88,7 +88,7 @@ func (c Checker) Check(ctx context.Context, refs []registry.Reference, moving []
 			continue
 		}
 		seen[ref] = true
-		tags = append(tags, Tag{Ref: ref, Moving: matches(moving, ref.Tag)})
+		tags = append(tags, Tag{Ref: ref, Moving: Matches(moving, ref.Tag)})
 		repositories[ref.Name()] = append(repositories[ref.Name()], &tags[len(tags)-1])
 	}
 	var all sync.WaitGroup
@@ -232,9 +232,9 @@ func reason(k registry.Kind) string {
 	}
 }
 
-// matches reports whether tag matches one of the patterns. [ValidPattern] has
+// Matches reports whether tag matches one of the patterns. [ValidPattern] has
 // refused malformed ones.
-func matches(patterns []string, tag string) bool {
+func Matches(patterns []string, tag string) bool {
 	for _, p := range patterns {
 		if ok, _ := path.Match(p, tag); ok {
 			return true

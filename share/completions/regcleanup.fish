@@ -3,7 +3,7 @@ complete -c regcleanup -f
 complete -c regcleanup -l delete -d 'carry the plan out'
 complete -c regcleanup -l on-blocked -x -a 'warn fail' -d 'what a refusal of a registry leads to'
 complete -c regcleanup -l any-run -d 'accept the record of another run than this one'
-complete -c regcleanup -l image -x -d 'refuse a record that names another repository than NAME: a file that other jobs can write is no proof; newlines or commas separate several (repeatable)'
+complete -c regcleanup -l image -x -d 'refuse a record that names another repository than NAME: a file that other jobs can write is no proof; commas, blanks or newlines separate several (repeatable)'
 complete -c regcleanup -l accept-revision-label -d 'where a push failed half-way, take the image\'s revision label for proof'
 complete -c regcleanup -l published-digest -x -d 'without a record: the tags in the arguments were absent before and are now DIGEST'
 complete -c regcleanup -l yes -d 'without a record: do not ask before --delete acts'

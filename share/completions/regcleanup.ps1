@@ -5,7 +5,7 @@ Register-ArgumentCompleter -Native -CommandName 'regcleanup' -ScriptBlock {
         '--delete' = 'carry the plan out'
         '--on-blocked' = 'what a refusal of a registry leads to'
         '--any-run' = 'accept the record of another run than this one'
-        '--image' = 'refuse a record that names another repository than NAME: a file that other jobs can write is no proof; newlines or commas separate several (repeatable)'
+        '--image' = 'refuse a record that names another repository than NAME: a file that other jobs can write is no proof; commas, blanks or newlines separate several (repeatable)'
         '--accept-revision-label' = 'where a push failed half-way, take the image''s revision label for proof'
         '--published-digest' = 'without a record: the tags in the arguments were absent before and are now DIGEST'
         '--yes' = 'without a record: do not ask before --delete acts'

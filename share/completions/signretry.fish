@@ -1,8 +1,9 @@
 # fish completion of signretry, printed by "signretry --generate=complete-fish"
 complete -c signretry -f
 complete -c signretry -l metadata -r -F -d 'sign what FILE says was pushed: the metadata file of docker buildx build or bake'
+complete -c signretry -l metadata-json -x -d 'as --metadata, but the JSON itself: the output metadata of docker/build-push-action or docker/bake-action'
 complete -c signretry -l on-failure -x -a 'fail warn' -d 'what to do when an image could not be signed'
-complete -c signretry -l format -x -a 'bundle legacy both' -d 'layout of the signature'
+complete -c signretry -l format -x -a 'bundle legacy both none' -d 'layout of the signature; none: sign nothing, put the tags alone'
 complete -c signretry -l annotation -x -d 'sign KEY=VALUE with the image (repeatable)'
 complete -c signretry -l recursive -d 'sign the manifests that an index lists, too'
 complete -c signretry -l any-run -d 'accept the record of another run than this one'

@@ -3,8 +3,9 @@ Register-ArgumentCompleter -Native -CommandName 'signretry' -ScriptBlock {
     param($wordToComplete, $commandAst, $cursorPosition)
     $flags = [ordered]@{
         '--metadata' = 'sign what FILE says was pushed: the metadata file of docker buildx build or bake'
+        '--metadata-json' = 'as --metadata, but the JSON itself: the output metadata of docker/build-push-action or docker/bake-action'
         '--on-failure' = 'what to do when an image could not be signed'
-        '--format' = 'layout of the signature'
+        '--format' = 'layout of the signature; none: sign nothing, put the tags alone'
         '--annotation' = 'sign KEY=VALUE with the image (repeatable)'
         '--recursive' = 'sign the manifests that an index lists, too'
         '--any-run' = 'accept the record of another run than this one'
@@ -38,7 +39,7 @@ Register-ArgumentCompleter -Native -CommandName 'signretry' -ScriptBlock {
     }
     $values = @{
         '--on-failure' = 'fail warn'
-        '--format' = 'bundle legacy both'
+        '--format' = 'bundle legacy both none'
         '--login' = 'auto browser device'
         '--generate' = 'complete-bash complete-fish complete-powershell complete-zsh man'
     }
