@@ -103,7 +103,7 @@ release-sign: $(COSIGN)
 .PHONY: release-verify
 release-verify: $(COSIGN)
 	cd $(VERIFY) && sha256sum --check --strict checksums.txt
-	dir=$$(mktemp -d) && PATH="$(dir $(COSIGN)):$$PATH" scripts/install.sh \
+	dir=$$(mktemp -d) && PATH="$(dir $(COSIGN)):$$PATH" setup/install.sh \
 		--version "$$(cat VERSION)" --commit "$${GITHUB_SHA:-$$(git rev-parse HEAD)}" --dir "$$dir" && rm -r "$$dir"
 
 .PHONY: lint

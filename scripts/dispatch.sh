@@ -1,33 +1,28 @@
 #!/usr/bin/env bash
-# Starts a workflow of another repository, which updates its Helm chart.
+# Starts a workflow of another repository, which updates its Helm chart, with one input:
+# payload. With CHECK=true it only looks whether it could.
 #
 #   HELM_REPOSITORY   OWNER/NAME
-#   HELM_WORKFLOW     file name of its workflow; default: update-chart.yml
+#   HELM_WORKFLOW     file name of its workflow; default: app-sync.yml
 #   HELM_REF          branch; default: main
 #   HELM_TOKEN        a token that may write that repository's actions
-#   VERSION, IMAGES   sent as its inputs version and images (JSON)
+#   PAYLOAD           the payload; default: {"version": VERSION, "images": IMAGES}
 #   GITHUB_API_URL    default: https://api.github.com
 set -euo pipefail
 
 die() {
-  local message=${1//"##["/"# # ["}
-  printf 'dispatch: error: %s\n' "$message" >&2
+  printf 'dispatch: error: %s\n' "${1//"##["/"# # ["}" >&2
   exit "${2:-2}"
 }
 
+workflow=${HELM_WORKFLOW:-app-sync.yml} ref=${HELM_REF:-main}
 [[ ${HELM_REPOSITORY:-} =~ ^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$ ]] || die "$(printf 'HELM_REPOSITORY %q is not OWNER/NAME' "${HELM_REPOSITORY:-}")"
-workflow=${HELM_WORKFLOW:-update-chart.yml}
-ref=${HELM_REF:-main}
 [[ $workflow =~ ^[A-Za-z0-9._-]+$ ]] || die "$(printf 'HELM_WORKFLOW %q is no file name' "$workflow")"
 [[ $ref =~ ^[A-Za-z0-9._/-]+$ ]] || die "$(printf 'HELM_REF %q is no branch' "$ref")"
-[[ ${VERSION:-} =~ ^[A-Za-z0-9_.-]+$ ]] || die "$(printf 'VERSION %q is no image tag' "${VERSION:-}")"
 [[ -n ${HELM_TOKEN:-} ]] || die "HELM_TOKEN is empty: a job's own token cannot start a workflow of another repository"
-
-escape() {
-  local text=${1//\\/\\\\}
-  printf '%s' "${text//\"/\\\"}"
-}
-body=$(printf '{"ref":"%s","inputs":{"version":"%s","images":"%s"}}' "$ref" "$VERSION" "$(escape "${IMAGES:-[]}")")
+[[ ${CHECK:-} != true ]] || exit 0
+body=$(jq -cn --arg ref "$ref" --arg payload "${PAYLOAD:-}" --arg version "${VERSION:-}" --argjson images "${IMAGES:-[]}" \
+  '{$ref, inputs: {payload: (if $payload == "" then {$version, $images} | tojson else $payload end)}}')
 # The token goes by standard input: a command line can be read by others.
 printf 'Authorization: Bearer %s\n' "$HELM_TOKEN" |
   curl --fail-with-body --silent --show-error --retry 3 --retry-connrefused --connect-timeout 20 --max-time 120 \

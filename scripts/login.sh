@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Logs docker in to the enabled registries: the one login that build.sh, the
-# commands and copy-missing.sh share.
+# Logs docker in to the enabled registries: the one login that the build and the
+# commands share.
 #
 #   ENABLE_DOCKERHUB, ENABLE_GHCR              true (default) or false
 #   DOCKERHUB_REGISTRY, GHCR_REGISTRY          default: docker.io, ghcr.io
-#   DOCKERHUB_USERNAME, DOCKERHUB_TOKEN        no token: no login
+#   DOCKERHUB_USERNAME, DOCKERHUB_TOKEN        no token: an error on docker.io, unless
+#                                              DRY_RUN is true; elsewhere no login
 #   GHCR_USERNAME, GHCR_TOKEN                  likewise
 #
 # Output, in $GITHUB_OUTPUT: logins, the registries that it has logged in to. On a
@@ -12,8 +13,7 @@
 set -euo pipefail
 
 die() {
-  local message=${1//"##["/"# # ["}
-  printf 'login: error: %s\n' "$message" >&2
+  printf 'login: error: %s\n' "${1//"##["/"# # ["}" >&2
   exit 2
 }
 
@@ -24,6 +24,7 @@ login() {
   [[ $enabled == true ]] || return 0
   [[ $registry =~ ^[A-Za-z0-9][A-Za-z0-9.:-]*$ ]] || die "$(printf 'registry %q is no host' "$registry")"
   if [[ -z $token ]]; then
+    [[ ${DRY_RUN:-} == true || ! $registry =~ ^(docker|ghcr)\.io$ ]] || die "there is no token for $registry: is ${1#ENABLE_}_TOKEN set? Without one the push would be refused"
     printf 'login: no token for %s: going on without a login\n' "$registry" >&2
     return 0
   fi

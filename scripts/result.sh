@@ -1,48 +1,39 @@
 #!/usr/bin/env bash
-# Writes what one app's job has done: a line for the jobs that follow, and the
-# files that a GitOps repository picks up.
+# Tells what is published now, as the registries say: not what earlier jobs have done,
+# whose work a clean-up may have undone since.
 #
-#   APP, VERSION, REFS                as plan.sh and preflight.sh print them
-#   BUILD_DIGEST, CHECK_DIGEST        of the build; of what was found published
-#   SIGNED                            signretry's output
-#   RESULT                            file for the line; it has no references: GitHub
-#                                     drops a job's output that holds a secret, and
-#                                     many keep the name of their account as one
-#   GITOPS                            folder for APP.tag (the version) and APP.json
+#   VERSION, APPS      as plan.sh prints them
+#   SIGNING_FORMAT     none: no signature is looked for
+#   EXPECTED           true: an app that is not published is an error
+#   WORKFLOW_REF       the workflow whose signatures count, unless
+#                      SIGNRETRY_CERTIFICATE_IDENTITY names another signer
+#   the variables of repositories.sh
+#
+# Outputs: images, a JSON array of app, version, digest and signed; published and signed,
+# true or false, never empty. They have no references: GitHub drops an output that holds
+# a secret, and many keep the name of their account as one.
 set -euo pipefail
 
-die() {
-  local message=${1//"##["/"# # ["}
-  printf 'result: error: %s\n' "$message" >&2
-  exit 2
-}
-
-digest=${BUILD_DIGEST:-${CHECK_DIGEST:-}}
-[[ $digest =~ ^sha256:[0-9a-f]{64}$ ]] || die "$(printf 'there is no digest of %q: it was neither built nor found' "${APP:-}")"
-[[ ${APP:-} =~ ^[a-z0-9._/-]+$ ]] || die "$(printf 'APP %q is no image name' "${APP:-}")"
-[[ ${VERSION:-} =~ ^[A-Za-z0-9_.-]+$ ]] || die "$(printf 'VERSION %q is no image tag' "${VERSION:-}")"
-
-built=false
-[[ -z ${BUILD_DIGEST:-} ]] || built=true
-signed=false
-[[ ${SIGNED:-} != true ]] || signed=true
-
-refs=
-while IFS= read -r ref; do
-  [[ $ref =~ ^[A-Za-z0-9.:/_-]+$ ]] || die "$(printf 'REFS: %q is no reference' "$ref")"
-  refs+=${refs:+,}\"$ref\"
-done <<<"${REFS:-}"
-
-about=$(printf '{"app":"%s","version":"%s","digest":"%s"' "$APP" "$VERSION" "$digest")
-state=$(printf '"built":%s,"signed":%s}' "$built" "$signed")
-json="$about,\"refs\":[$refs],$state"
-printf '%s\n' "$json"
-if [[ -n ${RESULT:-} ]]; then
-  mkdir -p "$(dirname "$RESULT")"
-  printf '%s,%s\n' "$about" "$state" >"$RESULT"
-fi
-if [[ -n ${GITOPS:-} ]]; then
-  mkdir -p "$GITOPS"
-  printf '%s' "$VERSION" >"$GITOPS/${APP//\//-}.tag"
-  printf '%s\n' "$json" >"$GITOPS/${APP//\//-}.json"
+scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+unset PUSHGUARD_RECORD # it would judge what the run has done
+export SIGNRETRY_CERTIFICATE_IDENTITY=${SIGNRETRY_CERTIFICATE_IDENTITY:-${GITHUB_SERVER_URL:-https://github.com}/${WORKFLOW_REF:-}}
+export SIGNRETRY_CERTIFICATE_OIDC_ISSUER=${SIGNRETRY_CERTIFICATE_OIDC_ISSUER:-https://token.actions.githubusercontent.com}
+images='[]' missing=()
+while IFS= read -r app; do
+  repositories=$("$scripts/repositories.sh" "$app")
+  found=$(GITHUB_OUTPUT='' tagcheck --json --on-existing=skip --image "$repositories" --tag "$VERSION") || [[ $? == [14] ]]
+  digest=$(jq -r 'if .verdict == "complete" then .digest else "" end' <<<"$found")
+  if [[ -z $digest ]]; then
+    missing+=("$app")
+    continue
+  fi
+  signed=false
+  if [[ ${SIGNING_FORMAT:-} != none ]] && sed "s/$/@$digest/" <<<"$repositories" | GITHUB_OUTPUT='' signretry --check - >&2; then signed=true; fi
+  images=$(jq -c --arg app "$app" --arg version "$VERSION" --arg digest "$digest" --argjson signed "$signed" \
+    '. + [{$app, $version, $digest, $signed}]' <<<"$images")
+done < <(jq -r '.[].name' <<<"$APPS")
+jq -r '"images=\(tojson)", "published=\(length > 0)", "signed=\(length > 0 and all(.signed))"' <<<"$images" | tee -a "${GITHUB_OUTPUT:-/dev/null}"
+if [[ ${EXPECTED:-} == true ]] && ((${#missing[@]} > 0)); then
+  printf 'result: error: %s %s is not published: "Re-run all jobs" publishes it again\n' "${missing[*]}" "$VERSION" >&2
+  exit 1
 fi

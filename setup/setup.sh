@@ -30,7 +30,7 @@ bin=$RUNNER_TEMP/pushguard-bin
 unix=$bin
 if command -v cygpath >/dev/null; then unix=$(cygpath -u "$bin"); fi
 
-if ! PUSHGUARD_COMMIT=$commit "$here/scripts/install.sh" --version "$version" --dir "$unix"; then
+if ! PUSHGUARD_COMMIT=$commit "$here/setup/install.sh" --version "$version" --dir "$unix"; then
   if [[ -n $commit ]]; then
     printf 'setup: hint: %s must be the commit of the release v%s; pin the commit that this tag names, or give a version\n' "$commit" "$version" >&2
   fi

@@ -180,7 +180,7 @@ func TestSnapshot_install(t *testing.T) {
 			s.write(t, archiveName(), data[:len(data)/2])
 		}, nil, "has the checksum"},
 	} {
-		for _, script := range []string{"scripts/install.sh", "setup/setup.sh"} {
+		for _, script := range []string{"setup/install.sh", "setup/setup.sh"} {
 			t.Run(name+", "+filepath.Base(script), func(t *testing.T) {
 				t.Parallel()
 				s := newSigned(t)
@@ -203,7 +203,7 @@ func tryInstall(t *testing.T, s signed, script string, env []string, says string
 		"PUSHGUARD_RELEASES=" + server.URL, "PUSHGUARD_INSTALL_DIR=" + bin, "CANARY=" + canary,
 		"RUNNER_TEMP=" + home, "GITHUB_PATH=" + path, "GITHUB_ENV=" + filepath.Join(home, "env"), "GITHUB_OUTPUT=" + filepath.Join(home, "output"),
 	})
-	if script == "scripts/install.sh" {
+	if script == "setup/install.sh" {
 		variables = append(variables, "PUSHGUARD_VERSION="+release)
 	}
 	res, err := process.Run(t.Context(), process.Command{

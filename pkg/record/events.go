@@ -4,6 +4,8 @@
 package record
 
 import (
+	"cmp"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -57,6 +59,11 @@ func (r *Record) Published(image Image, source string, at time.Time) error {
 	if t.Published == nil || t.Published.Digest != image.Digest {
 		t.Published = &Published{Digest: image.Digest, Source: source, At: at}
 	}
+	for _, p := range r.Images { // it may have been signed before it got the tag
+		if image.is(p) {
+			t.add(p.Signatures...)
+		}
+	}
 	return nil
 }
 
@@ -98,12 +105,47 @@ func (r *Record) Before(ref string) State {
 	return State{}
 }
 
-// IsOwn reports whether this run published an image under a tag that was not there
-// before the run, or moved the tag to it.
+// IsOwn reports whether the digest is what this run published under a tag that was not
+// there before the run, or moved the tag to.
 func (r *Record) IsOwn(ref, digest string) bool {
 	t := r.Tag(ref)
-	return t != nil && digest != "" && t.Published != nil && t.Published.Digest == digest &&
+	return t != nil && digest != "" && r.Intended(ref) == digest &&
 		t.Before != nil && t.Before.State != Unknown && t.Before.Digest != digest
+}
+
+// Intended returns the digest that this run has published under a tag, or that it was to
+// put there when it ended: then nobody knows whether it has. It is "" where that is not
+// known, as while the image is being built.
+func (r *Record) Intended(ref string) string {
+	t := r.Tag(ref)
+	switch name, _, ok := cut(ref); {
+	case t == nil || !ok:
+		return ""
+	case t.Published != nil:
+		return t.Published.Digest
+	case t.Due == nil:
+		return ""
+	case t.Due.Digest != "":
+		return t.Due.Digest
+	default:
+		return cmp.Or(r.PushedTo(name), r.pushedAs(path.Base(name)))
+	}
+}
+
+// pushedAs returns the digest of the image that this run pushed into repositories whose
+// last part is base; "" for none, and for several. One build pushes one image to several
+// registries.
+func (r *Record) pushedAs(base string) (digest string) {
+	for _, p := range r.Images {
+		if path.Base(p.Name) != base || r.PushedTo(p.Name) != p.Digest {
+			continue
+		}
+		if digest != "" && digest != p.Digest {
+			return ""
+		}
+		digest = p.Digest
+	}
+	return digest
 }
 
 // PushedTo returns the digest of the image that this run pushed last into a repository
@@ -210,6 +252,14 @@ func (r *Record) entries(image Image) []entry {
 		}
 	}
 	return found
+}
+
+func (t *Tag) add(signatures ...Signature) {
+	for _, s := range signatures {
+		if !slices.ContainsFunc(t.Signatures, s.same) {
+			t.Signatures = append(t.Signatures, s)
+		}
+	}
 }
 
 // digest is what the tag names, as far as the record knows.

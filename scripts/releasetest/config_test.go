@@ -260,7 +260,7 @@ func packaged(format string) (files []string) {
 // install.sh asks for an archive that a release has, on the platforms that it has.
 func TestInstallScript_namesWhatAReleaseHolds(t *testing.T) {
 	t.Parallel()
-	script := readFile(t, "scripts/install.sh")
+	script := readFile(t, "setup/install.sh")
 	c := readConfig(t)
 	for _, a := range c.Archives {
 		if a.ID != "commands" {
