@@ -47,32 +47,35 @@ type app struct {
 	identity       identity
 	services       signing.Source
 	rekorVersion   int
+	check          check
 }
 
 func newTool() *command.Tool {
-	a := &app{onFailure: onFailureFail, format: string(signing.FormatBundle), parallel: 4, identity: identity{login: loginAuto}}
+	a := &app{onFailure: onFailureFail, parallel: 4, identity: identity{login: loginAuto}}
 	a.tool = &command.Tool{
 		Name:  "signretry",
 		Usage: "sign container images with Sigstore, and keep at it until the signature holds",
 		Synopsis: "signretry [flags] IMAGE@DIGEST...\n" +
 			"signretry [flags] --metadata FILE\n" +
 			"signretry [flags] --record FILE\n" +
+			"signretry --check [flags] IMAGE...\n" +
 			"some-command | signretry [flags] -",
 		Description: "Each image is named by its digest. What this identity has signed already is left as it is.\n" +
 			"The identity is the token in SIGSTORE_ID_TOKEN or a file, the GitHub Actions job's\n" +
-			"(permissions: id-token: write), or at a terminal that of the person, who logs in.",
+			"(permissions: id-token: write), or at a terminal that of the person, who logs in.\n" +
+			"With --check it asks whether images are signed, and writes nothing.",
 		Flags: slices.Concat([]cli.Flag{
 			&cli.StringFlag{Name: "metadata", Usage: "sign what `FILE` says was pushed: the metadata file of docker buildx build or bake", Destination: &a.metadata},
 			&cli.StringFlag{Name: "metadata-json", Usage: "as --metadata, but the `JSON` itself: the output metadata of docker/build-push-action or docker/bake-action", Destination: &a.metadataJSON},
 			command.Choice("on-failure", "what to do when an image could not be signed", &a.onFailure, onFailureFail, onFailureWarn),
-			command.Choice("format", "layout of the signature; none: sign nothing, put the tags alone", &a.format, string(signing.FormatBundle), string(signing.FormatLegacy), formatBoth, formatNone),
+			command.DefaultText("bundle; with --check: any", command.Choice("format", "layout of the signature; none: sign nothing, put the tags alone", &a.format, string(signing.FormatBundle), string(signing.FormatLegacy), formatBoth, formatNone)),
 			command.Strings("annotation", "sign `KEY=VALUE` with the image", &a.annotations),
 			command.Bool("recursive", "sign the manifests that an index lists, too", &a.recursive),
 			command.AnyRun(&a.anyRun),
 			command.Strings("then-tag", "once an image is signed in all its repositories, put `TAG` on it: a tag for each repository of the run, or registry/repository:tag", &a.thenTags),
 			command.Bool("then-tag-checked", "likewise, put the tags that tagcheck has checked and that the image lacks, as the record has them", &a.thenTagChecked),
 			&cli.IntFlag{Name: "parallel", Usage: "sign `N` digests at once", Destination: &a.parallel, Value: a.parallel},
-		}, a.identity.flags(), a.serviceFlags()),
+		}, a.check.flags(), a.identity.flags(), a.serviceFlags()),
 		// As many attempts as the time allows: Rekor's bad spells last several minutes,
 		// and ten attempts are over in two.
 		Manual: manual,
@@ -103,6 +106,13 @@ func (a *app) run(ctx context.Context, env *command.Env, args []string) error {
 	if err := a.checkNumbers(); err != nil {
 		return err
 	}
+	annotations, err := parseAnnotations(a.annotations)
+	if err != nil {
+		return err
+	}
+	if a.check.on {
+		return a.runCheck(ctx, env, args, annotations)
+	}
 	book, err := a.openBook(env)
 	if err != nil {
 		return err
@@ -115,7 +125,7 @@ func (a *app) run(ctx context.Context, env *command.Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	sign, err := a.signer(ctx, env, book)
+	sign, err := a.signer(ctx, env, annotations, book)
 	if err != nil {
 		return err
 	}
@@ -139,46 +149,44 @@ func (a *app) run(ctx context.Context, env *command.Env, args []string) error {
 	return errors.Join(command.Internal(book.err), err)
 }
 
+// options are those that signing and checking share.
+func (a *app) options(ctx context.Context, env *command.Env, client *host.Registries, annotations map[string]string) signretry.Options {
+	return signretry.Options{
+		Registry:    client,
+		Signer:      signing.New(signing.Options{Timeout: a.tool.Common.Timeout, Logger: env.Log}),
+		Services:    a.services,
+		Policy:      a.tool.Common.Policy(),
+		Budget:      a.tool.Common.MaxElapsed,
+		Parallel:    a.parallel,
+		Formats:     a.formats(),
+		Annotations: annotations,
+		Recursive:   a.recursive,
+		Logger:      env.Log,
+		OnWait:      func(w signretry.Waiting) { showWait(ctx, env, w) },
+	}
+}
+
 // signer returns what signs images, or leaves all of them unsigned where nothing is to be
 // signed.
-func (a *app) signer(ctx context.Context, env *command.Env, b *book) (func(*host.Registries, []registry.Reference) signretry.Report, error) {
+func (a *app) signer(ctx context.Context, env *command.Env, annotations map[string]string, b *book) (func(*host.Registries, []registry.Reference) signretry.Report, error) {
 	if a.format == formatNone {
 		return func(_ *host.Registries, images []registry.Reference) (r signretry.Report) {
 			for _, image := range images {
-				r.Results = append(r.Results, signretry.Result{Ref: image, Status: notSigned})
+				r.Results = append(r.Results, signretry.Result{Ref: image, Status: signretry.Unsigned})
 			}
 			return r
 		}, nil
-	}
-	annotations, err := parseAnnotations(a.annotations)
-	if err != nil {
-		return nil, err
 	}
 	token, err := a.identity.source(env)
 	if err != nil {
 		return nil, err
 	}
 	return func(client *host.Registries, images []registry.Reference) signretry.Report {
-		return signretry.Run(ctx, images, signretry.Options{
-			Registry:    client,
-			Signer:      signing.New(signing.Options{Timeout: a.tool.Common.Timeout, Logger: env.Log}),
-			Services:    a.services,
-			Token:       token,
-			Policy:      a.tool.Common.Policy(),
-			Budget:      a.tool.Common.MaxElapsed,
-			Parallel:    a.parallel,
-			Formats:     a.formats(),
-			Annotations: annotations,
-			Recursive:   a.recursive,
-			Logger:      env.Log,
-			OnResult:    b.add,
-			OnWait:      func(w signretry.Waiting) { showWait(ctx, env, w) },
-		})
+		opts := a.options(ctx, env, client, annotations)
+		opts.Token, opts.OnResult = token, b.add
+		return signretry.Run(ctx, images, opts)
 	}, nil
 }
-
-// notSigned is the status of an image with --format=none.
-const notSigned signretry.Status = "not signed"
 
 // checkNumbers refuses numbers that make no sense.
 func (a *app) checkNumbers() error {
@@ -192,8 +200,12 @@ func (a *app) checkNumbers() error {
 	return nil
 }
 
+// formats are the layouts asked for, none when that was left open.
 func (a *app) formats() []signing.Format {
-	if a.format == formatBoth {
+	switch a.format {
+	case "":
+		return nil
+	case formatBoth:
 		return []signing.Format{signing.FormatBundle, signing.FormatLegacy}
 	}
 	return []signing.Format{signing.Format(a.format)}

@@ -47,20 +47,28 @@ func (i *identity) flags() []cli.Flag {
 // source prefers what was asked for by flag, then a token that was handed in, then
 // the job's own, then the person at the terminal.
 func (i *identity) source(env *command.Env) (signing.TokenSource, error) {
-	if i.tokenFile != "" {
-		return i.fromFile(env)
-	}
-	if i.login != loginAuto {
+	if i.tokenFile == "" && i.login != loginAuto {
 		return i.person(env, i.login == loginDevice), nil
 	}
-	if token := strings.TrimSpace(env.Getenv("SIGSTORE_ID_TOKEN")); token != "" {
-		return signing.StaticToken(token), nil
-	}
-	url, bearer := env.Getenv("ACTIONS_ID_TOKEN_REQUEST_URL"), env.Getenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN")
-	if url == "" && bearer == "" && env.Live != nil && command.IsTerminal(env.In) {
+	source, there, err := i.atHand(env)
+	if !there && err == nil && env.Live != nil && command.IsTerminal(env.In) {
 		return i.person(env, !canOpenBrowser(env.Getenv)), nil
 	}
-	return signing.ActionsToken(url, bearer), nil
+	return source, err
+}
+
+// atHand is a token that was handed in, or the job's own. there is false when there is
+// neither: then the source only says what is missing.
+func (i *identity) atHand(env *command.Env) (source signing.TokenSource, there bool, err error) {
+	if i.tokenFile != "" {
+		source, err = i.fromFile(env)
+		return source, true, err
+	}
+	if token := strings.TrimSpace(env.Getenv("SIGSTORE_ID_TOKEN")); token != "" {
+		return signing.StaticToken(token), true, nil
+	}
+	url, bearer := env.Getenv("ACTIONS_ID_TOKEN_REQUEST_URL"), env.Getenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN")
+	return signing.ActionsToken(url, bearer), url != "" || bearer != "", nil
 }
 
 func (i *identity) fromFile(env *command.Env) (signing.TokenSource, error) {

@@ -35,13 +35,15 @@ func (a *app) images(env *command.Env, args []string, b *book) ([]registry.Refer
 	if err != nil {
 		return nil, err
 	}
-	if err := b.pushed(pushed); err != nil {
-		return nil, err
+	if !a.check.on {
+		if err := b.pushed(pushed); err != nil {
+			return nil, err
+		}
 	}
 	images = append(images, pushed...)
 	if len(args) == 0 && !built {
 		if b.Path() == "" {
-			return nil, &command.UsageError{Err: errors.New("no image is given"), Next: "give IMAGE@DIGEST, --metadata FILE or --record FILE"}
+			return nil, &command.UsageError{Err: errors.New("no image is given"), Next: "give " + a.imageForm() + ", --metadata FILE or --record FILE"}
 		}
 		images = b.images()
 	}
@@ -50,9 +52,17 @@ func (a *app) images(env *command.Env, args []string, b *book) ([]registry.Refer
 		if len(args) > 0 {
 			err = errors.New("stdin names no image")
 		}
-		return nil, &command.UsageError{Err: err, Next: "give IMAGE@DIGEST or --metadata FILE"}
+		return nil, &command.UsageError{Err: err, Next: "give " + a.imageForm() + " or --metadata FILE"}
 	}
 	return dedupe(images), nil
+}
+
+// imageForm is how an image is named.
+func (a *app) imageForm() string {
+	if a.check.on {
+		return "IMAGE:TAG, IMAGE@DIGEST"
+	}
+	return "IMAGE@DIGEST"
 }
 
 // given returns the images of the arguments; "-" stands for the lines of stdin.
@@ -78,11 +88,14 @@ func (a *app) given(env *command.Env, args []string) ([]registry.Reference, erro
 		if err != nil {
 			return nil, &command.UsageError{Err: err}
 		}
-		if ref.Digest == "" {
+		if ref.Digest == "" && !a.check.on {
 			return nil, &command.UsageError{
 				Err:  fmt.Errorf("%s has no digest", ref),
 				Next: "write IMAGE@sha256:…, as the push reported it: signing what a tag names now could sign someone else's image",
 			}
+		}
+		if ref.Tag == "" && ref.Digest == "" {
+			return nil, &command.UsageError{Err: fmt.Errorf("%s has neither a tag nor a digest", ref)}
 		}
 		images = append(images, ref)
 	}

@@ -10,9 +10,9 @@ import "github.com/LerianStudio/pushguard/pkg/command"
 var manual = command.Manual{
 	Exit: []command.Entry{
 		{Term: "0", Text: "all signed; or not, and --on-failure=warn"},
-		{Term: "1", Text: "refused for good: identity, rights, an image that is not there"},
+		{Term: "1", Text: "refused for good: identity, rights, an image that is not there; with --check: an image is not signed"},
 		{Term: "2", Text: "usage, a trust root or services that cannot be used, a record that cannot be used; nothing was done"},
-		{Term: "3", Text: "gave up on an outage: running it again can succeed"},
+		{Term: "3", Text: "gave up on an outage: running it again can succeed; with --check: it could not be asked"},
 		{Term: "4", Text: "some signed, some not"},
 		{Term: "5", Text: "internal failure: a file that cannot be read or written (record, outputs, summary, stdout), a bug; what was signed is signed, and a second run finds it"},
 		{Term: "130, 143", Text: "interrupted; the record holds what was done"},
@@ -29,6 +29,7 @@ var manual = command.Manual{
 		{Term: "Sign what a build has pushed", Text: "docker buildx build --push --metadata-file=metadata.json -t registry.example.com/org/app:1.2.3 .\nsignretry --metadata=metadata.json"},
 		{Term: "Sign one image", Text: "signretry registry.example.com/org/app@sha256:DIGEST"},
 		{Term: "Sign for readers of both layouts, and go on when it fails", Text: "signretry --format=both --on-failure=warn --metadata=metadata.json"},
+		{Term: "Ask before a deployment whether an image is signed", Text: "signretry --check --certificate-identity-regexp='^https://github.com/org/' --certificate-oidc-issuer=https://token.actions.githubusercontent.com registry.example.com/org/app:1.2.3"},
 		{Term: "Sign later what an earlier run could not sign", Text: "signretry --record=run.json"},
 	},
 }

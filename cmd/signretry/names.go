@@ -260,7 +260,7 @@ func answerTags(names []naming.Result, report signretry.Report) []answerTag {
 
 func isSigned(report signretry.Report, digest string) bool {
 	return !slices.ContainsFunc(report.Results, func(r signretry.Result) bool {
-		return r.Ref.Digest == digest && r.Status != signretry.Signed && r.Status != signretry.Already
+		return r.Ref.Digest == digest && !r.Status.OK()
 	})
 }
 

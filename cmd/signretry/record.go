@@ -23,9 +23,11 @@ type book struct {
 	err error // the first failure to write while signing
 }
 
+// openBook opens the record. That of any run may be read.
 func (a *app) openBook(env *command.Env) (*book, error) {
 	path := a.tool.Common.Record
-	rec, err := env.OpenRecord(path, record.Options{AnyRun: a.anyRun, MustExist: a.anyRun && path != ""},
+	other := a.anyRun || a.check.on
+	rec, err := env.OpenRecord(path, record.Options{AnyRun: other, MustExist: other && path != ""},
 		"nothing was signed; --any-run notes the signatures in another run's record, or leave out --record")
 	return &book{Record: rec}, err
 }

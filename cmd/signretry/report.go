@@ -29,16 +29,21 @@ func (a *app) tell(ctx context.Context, env *command.Env, report signretry.Repor
 	if len(failures) > 0 {
 		line = a.commandLine(failures, named)
 	}
+	err := a.answer(env, report, named, line)
+	return errors.Join(err, a.conclude(ctx, env, report, failures, line), concludeNames(named))
+}
+
+// answer prints the answer and writes the step's outputs and its summary.
+func (a *app) answer(env *command.Env, report signretry.Report, named []naming.Result, line string) error {
 	var err error
 	if a.tool.Common.JSON {
-		err = env.AnswerJSON(newAnswer(report, named, line))
+		err = env.AnswerJSON(newAnswer(report, named, line, a.check.on))
 	} else {
 		err = env.AnswerTable(table(report, named))
 	}
-	written := command.Internal(errors.Join(err,
+	return command.Internal(errors.Join(err,
 		env.Workflow.SetOutputs(outputs(report, named, a.tool.Common.Record)),
 		env.Workflow.Summary("### signretry\n\n"+command.MarkdownTable(table(report, named))+timeline(report.Attempts))))
-	return errors.Join(written, a.conclude(ctx, env, report, failures, line), concludeNames(named))
 }
 
 // conclude turns failures into a warning or an exit code; line is the command that signs
@@ -51,7 +56,7 @@ func (a *app) conclude(ctx context.Context, env *command.Env, report signretry.R
 		return context.Cause(ctx)
 	}
 	later := "to sign later: " + line
-	failure := failuresError(failures, len(report.Results), later)
+	failure := failuresError("sign", failures, len(report.Results), later)
 	if a.onFailure == onFailureWarn {
 		env.Log.LogAttrs(ctx, slog.LevelWarn, "not signed, going on (--on-failure=warn)", slog.String("reason", failure.Error()))
 		for _, next := range []string{hint(errors.Join(failure.reasons...)), later} {
@@ -85,7 +90,7 @@ func exitCode(failures []signretry.Result, images int) int {
 }
 
 // failuresError says each different reason once.
-func failuresError(failures []signretry.Result, images int, later string) *unsignedError {
+func failuresError(verb string, failures []signretry.Result, images int, later string) *unsignedError {
 	var reasons []error
 	for _, f := range failures {
 		if !slices.ContainsFunc(reasons, func(e error) bool { return e.Error() == f.Err.Error() }) {
@@ -96,7 +101,7 @@ func failuresError(failures []signretry.Result, images int, later string) *unsig
 	if len(failures) > 1 {
 		what = fmt.Sprintf("%d of %d images", len(failures), images)
 	}
-	return &unsignedError{what: what, reasons: reasons, later: later}
+	return &unsignedError{what: verb + " " + what, reasons: reasons, later: later}
 }
 
 // hint is what to do next about err, "" when it does not say.
@@ -118,7 +123,7 @@ func (e *unsignedError) Error() string {
 	for i, r := range e.reasons {
 		texts[i] = r.Error()
 	}
-	return "sign " + e.what + ": " + strings.Join(texts, "; ")
+	return e.what + ": " + strings.Join(texts, "; ")
 }
 
 func (e *unsignedError) Unwrap() []error {
@@ -130,7 +135,8 @@ const answerSchema = "pushguard.signretry/v1"
 
 type answer struct {
 	Schema   string            `json:"schema"`
-	Signed   bool              `json:"signed"` // all of them
+	Check    bool              `json:"check,omitempty"` // nothing was to be written
+	Signed   bool              `json:"signed"`          // all of them
 	Identity *signing.Identity `json:"identity"`
 	Images   []answerImage     `json:"images"`
 	Tags     []answerTag       `json:"tags"`            // of --then-tag
@@ -163,8 +169,8 @@ type answerAttempt struct {
 	Error  string    `json:"error,omitempty"`
 }
 
-func newAnswer(r signretry.Report, named []naming.Result, later string) answer {
-	a := answer{Schema: answerSchema, Signed: allSigned(r), Later: later, Images: []answerImage{}, Tags: answerTags(named, r), Attempts: []answerAttempt{}}
+func newAnswer(r signretry.Report, named []naming.Result, later string, check bool) answer {
+	a := answer{Schema: answerSchema, Check: check, Signed: allOK(r), Later: later, Images: []answerImage{}, Tags: answerTags(named, r), Attempts: []answerAttempt{}}
 	if r.Identity.Subject != "" {
 		a.Identity = &r.Identity
 	}
@@ -193,10 +199,8 @@ func newAnswer(r signretry.Report, named []naming.Result, later string) answer {
 	return a
 }
 
-func allSigned(r signretry.Report) bool {
-	return !slices.ContainsFunc(r.Results, func(res signretry.Result) bool {
-		return res.Status != signretry.Signed && res.Status != signretry.Already
-	})
+func allOK(r signretry.Report) bool {
+	return !slices.ContainsFunc(r.Results, func(res signretry.Result) bool { return !res.Status.OK() })
 }
 
 // table is the answer for people and scripts, and the step summary.
@@ -211,20 +215,24 @@ func table(r signretry.Report, named []naming.Result) [][]string {
 		}
 		index := cmp.Or(strings.Join(indexes, ", "), "-")
 		status := string(res.Status)
-		if res.Status == signretry.Already {
+		switch res.Status {
+		case signretry.Already:
 			status = "already signed"
+		case signretry.Unsigned:
+			status = "not signed"
 		}
 		rows = append(rows, []string{res.Ref.String(), status, index})
 	}
 	return append(rows, tagRows(named, r)...)
 }
 
-// outputs are the step's. log_index is that of the first image that has one.
+// outputs are the step's. log_index is that of the first image that has one, the
+// certificate's identity the one that "cosign verify" wants.
 func outputs(r signretry.Report, names []naming.Result, recordPath string) []actions.Output {
 	var signed, unsigned []string
 	index := ""
 	for _, res := range r.Results {
-		if res.Status != signretry.Signed && res.Status != signretry.Already {
+		if !res.Status.OK() {
 			unsigned = append(unsigned, res.Ref.String())
 			continue
 		}
@@ -241,6 +249,8 @@ func outputs(r signretry.Report, names []naming.Result, recordPath string) []act
 		{Name: "signed_refs", Value: strings.Join(signed, "\n")},
 		{Name: "unsigned_refs", Value: strings.Join(unsigned, "\n")},
 		{Name: "log_index", Value: index},
+		{Name: "certificate_identity", Value: r.Identity.Subject},
+		{Name: "certificate_oidc_issuer", Value: r.Identity.Issuer},
 		{Name: "record", Value: recordPath},
 	}
 }
@@ -283,7 +293,7 @@ func (a *app) commandLine(failures []signretry.Result, named []naming.Result) st
 	for _, annotation := range a.annotations {
 		words = append(words, quote("--annotation="+annotation))
 	}
-	if a.format != string(signing.FormatBundle) {
+	if a.format != "" && a.format != string(signing.FormatBundle) {
 		words = append(words, "--format="+a.format)
 	}
 	if a.recursive {

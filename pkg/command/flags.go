@@ -146,6 +146,14 @@ func InCategory(category string, f cli.Flag) cli.Flag {
 	return f
 }
 
+// DefaultText says of a flag of this package what holds where it is not set.
+func DefaultText(text string, f cli.Flag) cli.Flag {
+	if g, ok := f.(*cli.GenericFlag); ok {
+		g.DefaultText = text
+	}
+	return f
+}
+
 type choice struct {
 	value *string
 	words []string

@@ -39,6 +39,20 @@ type Claim struct {
 	Repository string
 }
 
+// Met says what a verified statement lacks of the claim, nil when nothing: it is of
+// another type, or has not the annotations, which may be more.
+func (c Claim) Met(v Verified) error {
+	if v.Type != PredicateType {
+		return invalid("the statement is not a signature of an image")
+	}
+	for key, want := range c.Annotations {
+		if got, ok := v.Annotations[key]; !ok || got != want {
+			return invalid(fmt.Sprintf("it lacks the annotation %s=%s", key, want))
+		}
+	}
+	return nil
+}
+
 // Draft is a signature in the making. What was won stays in it, so each call can
 // be repeated on its own. Not for concurrent use.
 type Draft struct {

@@ -210,7 +210,7 @@ func TestSubmit_lostAnswer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := l.client.Verify(b.JSON, l.trust, digest, b.Identity); err != nil {
+		if _, err := l.client.Verify(b.JSON, l.trust, digest, b.Identity.Only()); err != nil {
 			t.Error(err)
 		}
 		if n := l.Rekor.Entries(); n != 1 {

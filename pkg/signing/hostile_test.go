@@ -130,7 +130,7 @@ func FuzzVerifyLegacy(f *testing.F) {
 			"dev.cosignproject.cosign/signature": sig, "dev.sigstore.cosign/certificate": cert,
 			"dev.sigstore.cosign/bundle": log, "dev.sigstore.cosign/rfc3161timestamp": stamp,
 		}}
-		if _, err := c.VerifyLegacy(l, trust, signing.Claim{Digest: digest, Repository: "r/x"}, signing.Identity{Subject: "s", Issuer: "i"}); !signing.IsKind(err, signing.KindInvalid) {
+		if _, err := c.VerifyLegacy(l, trust, signing.Claim{Digest: digest, Repository: "r/x"}, signing.Signers{Subject: "s", Issuer: "i"}); !signing.IsKind(err, signing.KindInvalid) {
 			t.Errorf("%v, want KindInvalid", err)
 		}
 	})

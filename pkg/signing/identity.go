@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sigstore/sigstore-go/pkg/verify"
 	"github.com/sigstore/sigstore/pkg/oauthflow"
 
 	"github.com/LerianStudio/pushguard/pkg/bug"
@@ -29,6 +30,38 @@ const Audience = "sigstore"
 type Identity struct {
 	Subject string `json:"subject"` // the certificate's subject alternative name
 	Issuer  string `json:"issuer"`  // URL of the token's issuer
+}
+
+// Only is the signer with exactly this identity.
+func (id Identity) Only() Signers { return Signers{Subject: id.Subject, Issuer: id.Issuer} }
+
+// Signers are those whose signatures count: by subject and by issuer, each exactly or by
+// a regular expression, as cosign's --certificate-identity and its like have them. An
+// expression matches anywhere in the text unless it is anchored with ^ and $.
+type Signers struct {
+	Subject, SubjectRegexp string
+	Issuer, IssuerRegexp   string
+}
+
+// Check says what is wrong with them: subject and issuer are needed.
+func (s Signers) Check() error {
+	_, err := s.policy()
+	return err
+}
+
+// String names them in messages.
+func (s Signers) String() string {
+	part := func(exact, pattern string) string {
+		if exact != "" {
+			return exact
+		}
+		return "/" + pattern + "/"
+	}
+	return part(s.Subject, s.SubjectRegexp) + " of " + part(s.Issuer, s.IssuerRegexp)
+}
+
+func (s Signers) policy() (verify.CertificateIdentity, error) {
+	return verify.NewShortCertificateIdentity(s.Issuer, s.IssuerRegexp, s.Subject, s.SubjectRegexp)
 }
 
 // Token is an identity token (a JWT). Its claims are read without checking the

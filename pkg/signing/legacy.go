@@ -103,7 +103,7 @@ func (c *Client) FinishLegacy(d *Draft, trust *Trust) (*Legacy, error) {
 		}
 		l.Annotations[keyTimestamp] = string(text)
 	}
-	v, err := c.VerifyLegacy(l, trust, d.Claim, d.cert.Identity)
+	v, err := c.VerifyLegacy(l, trust, d.Claim, d.cert.Identity.Only())
 	if e, ok := errors.AsType[*Error](err); ok {
 		e.Advice = adviceTrust
 	}
@@ -111,9 +111,10 @@ func (c *Client) FinishLegacy(d *Draft, trust *Trust) (*Legacy, error) {
 	return l, err
 }
 
-// VerifyLegacy checks that a layer is a signature of id on the claim's digest, made
-// for the claim's repository. Its log entry is checked by the log's promise.
-func (c *Client) VerifyLegacy(l *Legacy, trust *Trust, claim Claim, id Identity) (Verified, error) {
+// VerifyLegacy checks that a layer is a signature of one of who on the claim's digest,
+// made for the claim's repository. Its log entry is checked by the log's promise. Its
+// annotations are for [Claim.Met].
+func (c *Client) VerifyLegacy(l *Legacy, trust *Trust, claim Claim, who Signers) (Verified, error) {
 	var p payload.SimpleContainerImage
 	if err := json.Unmarshal(l.Payload, &p); err != nil {
 		return Verified{}, invalid("the payload is not JSON")
@@ -134,14 +135,14 @@ func (c *Client) VerifyLegacy(l *Legacy, trust *Trust, claim Claim, id Identity)
 	if err != nil {
 		return Verified{}, invalid("the signature is not well-formed: " + err.Error())
 	}
-	if _, err := trust.check(b, id, verify.WithArtifact(bytes.NewReader(l.Payload))); err != nil {
+	v, _, err := trust.check(b, who, verify.WithArtifact(bytes.NewReader(l.Payload)))
+	if err != nil {
 		return Verified{}, err
 	}
-	v := Verified{Identity: id, Annotations: map[string]string{}}
+	v.Type = PredicateType
 	for k, value := range p.Optional {
 		v.Annotations[k] = fmt.Sprint(value)
 	}
-	v.LogURL, v.LogIndex = trust.logOf(b)
 	return v, nil
 }
 

@@ -123,9 +123,10 @@ func TestSign_allStages(t *testing.T) {
 				t.Fatalf("rekor v%d: sign: %v", version, err)
 			}
 			want := wantLog
+			want.Type = signing.PredicateType
 			want.Annotations = map[string]string{}
 			want.Identity = signing.Identity{Subject: l.OIDC.Subject(), Issuer: signingtest.Issuer}
-			got, err := l.client.Verify(b.JSON, l.trust, digest, want.Identity)
+			got, err := l.client.Verify(b.JSON, l.trust, digest, want.Identity.Only())
 			if err != nil {
 				t.Fatalf("rekor v%d: verify: %v", version, err)
 			}
@@ -141,7 +142,7 @@ func TestSign_allStages(t *testing.T) {
 				{"another subject", digest, signing.Identity{Subject: "https://github.com/evil/x/.github/workflows/x.yml@refs/heads/main", Issuer: signingtest.Issuer}},
 				{"another issuer", digest, signing.Identity{Subject: want.Identity.Subject, Issuer: "https://evil.example"}},
 			} {
-				if _, err := l.client.Verify(b.JSON, l.trust, wrong.digest, wrong.id); !signing.IsKind(err, signing.KindInvalid) {
+				if _, err := l.client.Verify(b.JSON, l.trust, wrong.digest, wrong.id.Only()); !signing.IsKind(err, signing.KindInvalid) {
 					t.Errorf("rekor v%d: verify for %s: %v, want KindInvalid", version, wrong.name, err)
 				}
 			}
@@ -185,7 +186,7 @@ func TestDraft_intermediate(t *testing.T) {
 			if vm := got.VerificationMaterial; (vm.Certificate == nil) != hidden || hidden && len(vm.Chain.Certificates) != 2 {
 				t.Errorf("hidden %t: verification material %+v, want the leaf, and the intermediate where it is hidden", hidden, vm)
 			}
-			if _, err := l.client.Verify(b.JSON, l.trust, digest, b.Identity); err != nil {
+			if _, err := l.client.Verify(b.JSON, l.trust, digest, b.Identity.Only()); err != nil {
 				t.Errorf("hidden %t: verify: %v", hidden, err)
 			}
 		})

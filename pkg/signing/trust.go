@@ -70,21 +70,8 @@ func (c *Client) Load(ctx context.Context, src Source) (Services, *Trust, error)
 	if src.Now != nil {
 		now = src.Now()
 	}
-	if src.TUFRoot != "" && src.TUFURL == "" {
-		return Services{}, nil, configError("a TUF root is given without the repository that it is for", "add --tuf-url URL")
-	}
-	private := src.TUFRoot == "" && (src.FulcioURL != "" || src.RekorURL != "" || src.TimestampURL != "" || src.SigningConfig != "")
-	if src.TrustedRoot == "" && private {
-		return Services{}, nil, configError("service URLs or a signing config are given without a trusted root", "add --trusted-root FILE: the public trust root does not vouch for other servers")
-	}
-	var trust *Trust
-	var configJSON []byte
-	var err error
-	if src.TrustedRoot != "" {
-		trust, err = LoadTrust(src.TrustedRoot)
-	} else {
-		trust, configJSON, err = c.fetchTUF(ctx, src)
-	}
+	// A signing config given by hand, or by URLs, is not looked for.
+	trust, configJSON, err := c.loadTrust(ctx, src, src.SigningConfig == "" && src.FulcioURL == "")
 	if err != nil {
 		return Services{}, nil, err
 	}
@@ -104,6 +91,29 @@ func (c *Client) Load(ctx context.Context, src Source) (Services, *Trust, error)
 		}
 	}
 	return applyURLs(s, src, trust)
+}
+
+// Trust is the half of [Client.Load] that verifying needs.
+func (c *Client) Trust(ctx context.Context, src Source) (*Trust, error) {
+	trust, _, err := c.loadTrust(ctx, src, false)
+	return trust, err
+}
+
+// loadTrust gets the trust root, and the signing config that stands beside it in a TUF
+// repository, if wanted.
+func (c *Client) loadTrust(ctx context.Context, src Source, wantConfig bool) (trust *Trust, configJSON []byte, err error) {
+	if src.TUFRoot != "" && src.TUFURL == "" {
+		return nil, nil, configError("a TUF root is given without the repository that it is for", "add --tuf-url URL")
+	}
+	private := src.TUFRoot == "" && (src.FulcioURL != "" || src.RekorURL != "" || src.TimestampURL != "" || src.SigningConfig != "")
+	if src.TrustedRoot == "" && private {
+		return nil, nil, configError("service URLs or a signing config are given without a trusted root", "add --trusted-root FILE: the public trust root does not vouch for other servers")
+	}
+	if src.TrustedRoot != "" {
+		trust, err = LoadTrust(src.TrustedRoot)
+		return trust, nil, err
+	}
+	return c.fetchTUF(ctx, src, wantConfig)
 }
 
 // applyURLs lets single URLs take the place of the signing config's, and checks the whole.
@@ -232,7 +242,7 @@ const signingConfigTarget = "signing_config.v0.2.json"
 
 // fetchTUF gets trust root and signing config from a TUF repository. When it
 // cannot be reached, the copy of the last run serves, with a warning of its age.
-func (c *Client) fetchTUF(ctx context.Context, src Source) (*Trust, []byte, error) {
+func (c *Client) fetchTUF(ctx context.Context, src Source, wantConfig bool) (*Trust, []byte, error) {
 	var anchor []byte
 	if src.TUFRoot != "" {
 		var err error
@@ -254,8 +264,6 @@ func (c *Client) fetchTUF(ctx context.Context, src Source) (*Trust, []byte, erro
 		return o
 	}
 	opts := repository()
-	// A signing config given by hand, or by URLs, is not looked for.
-	wantConfig := src.SigningConfig == "" && src.FulcioURL == ""
 	trust, config, err := readTUF(opts.WithFetcher(c.fetcher(ctx)).WithCacheValidity(1), wantConfig)
 	if err == nil {
 		return trust, config, nil

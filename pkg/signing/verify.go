@@ -4,7 +4,9 @@
 package signing
 
 import (
+	"bytes"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -29,9 +31,11 @@ type Bundle struct {
 	Verified
 }
 
-// Verified is what a bundle proved.
+// Verified is what a signature or an attestation proved.
 type Verified struct {
-	Identity    Identity
+	Identity    Identity          // as its certificate has it
+	Type        string            // of the statement: its predicate type; [PredicateType] is a signature
+	Predicate   string            // sha256 digest of the predicate in its canonical form, "" for a signature
 	Annotations map[string]string // the signer's
 	LogURL      string            // "" when there is no log entry
 	LogIndex    int64
@@ -45,7 +49,10 @@ func (c *Client) Finish(d *Draft, trust *Trust) (*Bundle, error) {
 	if err != nil {
 		return nil, invalid("the bundle is not well-formed: " + err.Error())
 	}
-	v, err := trust.verify(b, d.Digest, d.cert.Identity)
+	v, err := trust.verify(b, d.Digest, d.cert.Identity.Only())
+	if err == nil {
+		err = d.Met(v)
+	}
 	if e, ok := errors.AsType[*Error](err); ok {
 		e.Advice = adviceTrust
 	}
@@ -59,9 +66,9 @@ func (c *Client) Finish(d *Draft, trust *Trust) (*Bundle, error) {
 	return &Bundle{JSON: raw, Digest: d.Digest, Created: time.Now().UTC().Truncate(time.Second), Verified: v}, nil
 }
 
-// Verify checks that bundleJSON is a signature of id on digest (sha256:…): not
-// an attestation, not another image's, not someone else's.
-func (c *Client) Verify(bundleJSON []byte, trust *Trust, digest string, id Identity) (Verified, error) {
+// Verify checks that bundleJSON is a statement of one of who about digest (sha256:…):
+// not about another image, and not someone else's. What it says is for [Claim.Met].
+func (c *Client) Verify(bundleJSON []byte, trust *Trust, digest string, who Signers) (Verified, error) {
 	pb := &protobundle.Bundle{}
 	if err := protojson.Unmarshal(bundleJSON, pb); err != nil {
 		return Verified{}, invalid("not a bundle: " + err.Error())
@@ -70,7 +77,7 @@ func (c *Client) Verify(bundleJSON []byte, trust *Trust, digest string, id Ident
 	if err != nil {
 		return Verified{}, invalid("not a bundle: " + err.Error())
 	}
-	return trust.verify(b, digest, id)
+	return trust.verify(b, digest, who)
 }
 
 const adviceTrust = "check that the trust root (--trusted-root) belongs to the services that were asked"
@@ -84,19 +91,31 @@ func allowed(pb *protobundle.Bundle) []bundle.Option {
 	return []bundle.Option{bundle.AllowCertificateChain()}
 }
 
-func (t *Trust) verify(b *bundle.Bundle, digest string, id Identity) (Verified, error) {
+func (t *Trust) verify(b *bundle.Bundle, digest string, who Signers) (Verified, error) {
 	raw, err := rawDigest(digest)
 	if err != nil {
 		return Verified{}, invalid(err.Error())
 	}
-	result, err := t.check(b, id, verify.WithArtifactDigest("sha256", raw))
+	v, result, err := t.check(b, who, verify.WithArtifactDigest("sha256", raw))
 	if err != nil {
 		return Verified{}, err
 	}
-	if s := result.Statement; s == nil || s.GetPredicateType() != PredicateType {
-		return Verified{}, invalid("the statement is not a signature of an image")
+	if result.Statement == nil {
+		return Verified{}, invalid("it signs no in-toto statement")
 	}
-	v := Verified{Identity: id, Annotations: map[string]string{}}
+	v.Type = result.Statement.GetPredicateType()
+	if v.Type != PredicateType {
+		var s struct {
+			Predicate json.RawMessage `json:"predicate"`
+		}
+		err := json.Unmarshal(b.GetDsseEnvelope().GetPayload(), &s)
+		if err == nil {
+			v.Predicate, err = canonicalDigest(s.Predicate)
+		}
+		if err != nil {
+			return Verified{}, invalid("the statement's predicate cannot be read: " + err.Error())
+		}
+	}
 	for _, s := range result.Statement.GetSubject() {
 		if s.GetDigest()["sha256"] != hex.EncodeToString(raw) {
 			continue
@@ -105,25 +124,45 @@ func (t *Trust) verify(b *bundle.Bundle, digest string, id Identity) (Verified, 
 			v.Annotations[k] = fmt.Sprint(value)
 		}
 	}
-	v.LogURL, v.LogIndex = t.logOf(b)
 	return v, nil
 }
 
-// check verifies a signature by id on what artifact says.
-func (t *Trust) check(b *bundle.Bundle, id Identity, artifact verify.ArtifactPolicyOption) (*verify.VerificationResult, error) {
-	identity, err := verify.NewShortCertificateIdentity(id.Issuer, "", id.Subject, "")
+// canonicalDigest is the sha256 digest of a JSON value, whatever its spaces and the
+// order of its members.
+func canonicalDigest(raw []byte) (string, error) {
+	var value any
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	if err := d.Decode(&value); err != nil {
+		return "", err
+	}
+	canonical, err := json.Marshal(value)
 	if err != nil {
-		return nil, invalid("identity: " + err.Error())
+		return "", err
+	}
+	return describeBlob("", canonical).Digest, nil
+}
+
+// check verifies a signature by one of who on what artifact says.
+func (t *Trust) check(b *bundle.Bundle, who Signers, artifact verify.ArtifactPolicyOption) (Verified, *verify.VerificationResult, error) {
+	identity, err := who.policy()
+	if err != nil {
+		return Verified{}, nil, invalid("identity: " + err.Error())
 	}
 	verifier, err := verify.NewVerifier(t.material, t.options(b)...)
 	if err != nil {
-		return nil, invalid(err.Error())
+		return Verified{}, nil, invalid(err.Error())
 	}
 	result, err := verifier.Verify(b, verify.NewPolicy(artifact, verify.WithCertificateIdentity(identity)))
 	if err != nil {
-		return nil, invalid(err.Error())
+		return Verified{}, nil, invalid(err.Error())
 	}
-	return result, nil
+	v := Verified{Annotations: map[string]string{}}
+	if s := result.Signature; s != nil && s.Certificate != nil {
+		v.Identity = Identity{Subject: s.Certificate.SubjectAlternativeName, Issuer: s.Certificate.Issuer}
+	}
+	v.LogURL, v.LogIndex = t.logOf(b)
+	return v, result, nil
 }
 
 // options is what is asked of a bundle: a time that someone else vouches for,

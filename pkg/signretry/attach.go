@@ -104,14 +104,12 @@ func (r *run) putBlob(ctx context.Context, ref registry.Reference, data []byte) 
 
 // legacy makes sure that the image has a legacy signature of ours.
 func (r *run) legacy(ctx context.Context, l *lookup) error {
-	claim := signing.Claim{Digest: l.ref.Digest, Annotations: r.Annotations, Repository: l.ref.CosignName()}
-	found, err := late(ctx, r, r.atRegistry(stageFind, l.ref), func(ctx context.Context) (*signing.Legacy, error) {
-		return r.findLegacy(ctx, l.ref, claim)
-	})
+	found, err := r.lookForLegacy(ctx, l)
 	if err != nil {
 		return err
 	}
 	if found == nil {
+		claim := r.legacyClaim(l)
 		payload, err := claim.LegacyPayload()
 		if err != nil {
 			return err
@@ -127,6 +125,16 @@ func (r *run) legacy(ctx context.Context, l *lookup) error {
 	}
 	l.has(signing.FormatLegacy, found.Verified)
 	return nil
+}
+
+func (r *run) legacyClaim(l *lookup) signing.Claim {
+	return signing.Claim{Digest: l.ref.Digest, Annotations: r.Annotations, Repository: l.ref.CosignName()}
+}
+
+func (r *run) lookForLegacy(ctx context.Context, l *lookup) (*signing.Legacy, error) {
+	return late(ctx, r, r.atRegistry(stageFind, l.ref), func(ctx context.Context) (*signing.Legacy, error) {
+		return r.findLegacy(ctx, l, r.legacyClaim(l))
+	})
 }
 
 // legacyOf reads what is under the image's tag for legacy signatures, the zero
@@ -147,31 +155,33 @@ func (r *run) legacyOf(ctx context.Context, ref registry.Reference) (signing.Leg
 	return signing.LegacyManifest{MediaType: m.MediaType, Manifest: m.Raw, Config: raw}, layers, err
 }
 
-// findLegacy returns this identity's legacy signature on ref, nil when there is none.
-func (r *run) findLegacy(ctx context.Context, ref registry.Reference, claim signing.Claim) (*signing.Legacy, error) {
-	_, layers, err := r.legacyOf(ctx, ref)
+// findLegacy returns the legacy signature of the run's signers on the image, nil when
+// there is none.
+func (r *run) findLegacy(ctx context.Context, l *lookup, claim signing.Claim) (*signing.Legacy, error) {
+	_, layers, err := r.legacyOf(ctx, l.ref)
 	if err != nil {
 		return nil, err
 	}
 	for _, layer := range layers[:min(len(layers), maxReferrers)] {
-		payload, err := r.Registry.Blob(ctx, ref, registry.Descriptor(layer), maxConfig)
+		payload, err := r.Registry.Blob(ctx, l.ref, registry.Descriptor(layer), maxConfig)
 		if ctx.Err() != nil || retry.Transient(err) {
 			return nil, err
 		}
 		found := &signing.Legacy{Payload: payload, Annotations: layer.Annotations}
 		if err == nil {
-			found.Verified, err = r.Signer.VerifyLegacy(found, r.trust, claim, r.identity)
+			found.Verified, err = r.Signer.VerifyLegacy(found, r.trust, claim, r.signers)
 		}
 		if err == nil {
-			err = r.annotated(found.Verified)
+			err = claim.Met(found.Verified)
 		}
-		if err != nil {
-			r.passOver(ctx, ref, layer.Digest, err)
-			continue
+		if err == nil {
+			return found, nil
 		}
-		return found, nil
+		if err := r.passOver(ctx, l, layer.Digest, err); err != nil {
+			return nil, err
+		}
 	}
-	return nil, nil //nolint:nilnil // no signature is an answer
+	return nil, r.tooMany(len(layers))
 }
 
 // appendLegacy adds a signature, the payload of which is stored, behind those that are

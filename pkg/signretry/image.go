@@ -33,6 +33,7 @@ type lookup struct {
 	found   bool            // the bundle was there
 	written bool            // something was attached
 	have    []Signature
+	passed  []error // why what is attached is not what was looked for
 }
 
 // digest signs one digest in all its repositories. What is signed already
@@ -132,20 +133,38 @@ func (r *run) anyAccepts(ctx context.Context, images []*lookup) error {
 }
 
 func (r *run) done(ctx context.Context, l *lookup, err error) {
-	status := Already
+	result := Result{Status: Already}
 	switch {
 	case err != nil:
-		status = Failed
+		result = r.failure(err)
 	case l.written:
-		status = Signed
+		result.Status = Signed
 	}
+	result.Signatures = l.have
 	for _, index := range l.indexes {
-		r.finish(ctx, index, Result{Status: status, Signatures: l.have, Err: err})
+		r.finish(ctx, index, result)
 	}
 }
 
+// failure is the outcome of an image that has not what was asked for.
+func (r *run) failure(err error) Result {
+	result := Result{Status: Failed, Err: err}
+	_, gone := errors.AsType[*missingError](err)
+	_, lacks := errors.AsType[*unsignedError](err)
+	switch {
+	case !r.checking:
+	case lacks:
+		result.Status = Unsigned
+	case gone:
+		result.Status = Missing
+	default:
+		result.Status = Unknown
+	}
+	return result
+}
+
 func (l *lookup) has(format signing.Format, v signing.Verified) {
-	s := Signature{Format: format}
+	s := Signature{Format: format, Identity: v.Identity}
 	if v.LogURL != "" {
 		s.Log = &LogEntry{URL: v.LogURL, Index: v.LogIndex}
 	}
@@ -155,15 +174,25 @@ func (l *lookup) has(format signing.Format, v signing.Verified) {
 // look makes sure that the image is there and, when a bundle is asked for, looks
 // for ours on it. There is a session when it returns without an error.
 func (r *run) look(ctx context.Context, l *lookup) (err error) {
-	l.subject, err = late(ctx, r, r.atRegistry(stageResolve, l.ref), func(ctx context.Context) (registry.Descriptor, error) {
-		return r.describe(ctx, l.ref)
-	})
-	if err != nil {
-		return missing(l.ref, err)
+	if err := r.resolve(ctx, l); err != nil {
+		return err
 	}
 	if !slices.Contains(r.Formats, signing.FormatBundle) {
 		return r.await()
 	}
+	return r.lookForBundle(ctx, l)
+}
+
+// resolve makes sure that the image is there.
+func (r *run) resolve(ctx context.Context, l *lookup) (err error) {
+	l.subject, err = late(ctx, r, r.atRegistry(stageResolve, l.ref), func(ctx context.Context) (registry.Descriptor, error) {
+		return r.describe(ctx, l.ref)
+	})
+	return missing(l.ref, err)
+}
+
+// lookForBundle looks for a bundle of the run's signers among the referrers of the image.
+func (r *run) lookForBundle(ctx context.Context, l *lookup) error {
 	// Of any type: some registries list the type of the config in place of the artifact's.
 	referrers, err := late(ctx, r, r.atRegistry(stageFind, l.ref), func(ctx context.Context) ([]registry.Descriptor, error) {
 		return r.Registry.Referrers(ctx, l.ref, "")
@@ -179,7 +208,7 @@ func (r *run) look(ctx context.Context, l *lookup) (err error) {
 		return nil
 	}
 	l.bundle, err = late(ctx, r, r.atRegistry(stageFind, l.ref), func(ctx context.Context) (*signing.Bundle, error) {
-		return r.find(ctx, l.ref, referrers[:min(len(referrers), maxReferrers)])
+		return r.find(ctx, l, referrers)
 	})
 	l.found = l.bundle != nil
 	return err
@@ -196,40 +225,47 @@ func (r *run) describe(ctx context.Context, ref registry.Reference) (registry.De
 	return m.Descriptor, err
 }
 
-// find returns the signature of this run's identity among the referrers of ref, nil
-// when there is none.
-// Signatures of others, broken ones and other artifacts do not count, nor does one
-// that lacks an annotation asked for.
-func (r *run) find(ctx context.Context, ref registry.Reference, referrers []registry.Descriptor) (*signing.Bundle, error) {
-	for _, d := range referrers {
-		b, err := r.read(ctx, ref, d)
+// find returns the signature of the run's signers among the referrers of the image, nil
+// when there is none. Signatures of others, broken ones and other artifacts do not count,
+// nor does one that lacks an annotation asked for.
+func (r *run) find(ctx context.Context, l *lookup, referrers []registry.Descriptor) (*signing.Bundle, error) {
+	claim := signing.Claim{Digest: l.ref.Digest, Annotations: r.Annotations}
+	l.passed = nil
+	for _, d := range referrers[:min(len(referrers), maxReferrers)] {
+		b, err := r.read(ctx, l.ref, d)
 		if ctx.Err() != nil || retry.Transient(err) {
 			return nil, err
 		}
 		if err == nil {
-			err = r.annotated(b.Verified)
+			err = claim.Met(b.Verified)
 		}
-		if err != nil {
-			r.passOver(ctx, ref, d.Digest, err)
-			continue
+		if err == nil {
+			return b, nil
 		}
-		return b, nil
+		if err := r.passOver(ctx, l, d.Digest, err); err != nil {
+			return nil, err
+		}
 	}
-	return nil, nil //nolint:nilnil // no signature is an answer
+	return nil, r.tooMany(len(referrers))
 }
 
-// passOver says why something that hangs on an image is not the signature looked for.
-func (r *run) passOver(ctx context.Context, ref registry.Reference, what string, why error) {
-	r.Logger.LogAttrs(ctx, slog.LevelDebug, "not this identity's signature",
-		slog.String("for", ref.String()), slog.String("what", what), slog.String("reason", why.Error()))
+// passOver notes why something attached to an image is not the signature looked for. It
+// is an error to a check when the registry does not let it be read: then the image may
+// be signed.
+func (r *run) passOver(ctx context.Context, l *lookup, what string, why error) error {
+	r.Logger.LogAttrs(ctx, slog.LevelDebug, "not the signature looked for",
+		slog.String("for", l.ref.String()), slog.String("what", what), slog.String("reason", why.Error()))
+	if e, ok := errors.AsType[*registry.Error](why); r.checking && ok && e.Kind != registry.KindNotFound {
+		return why
+	}
+	l.passed = append(l.passed, why)
+	return nil
 }
 
-// annotated wants the annotations of this run on a signature; it may have more.
-func (r *run) annotated(v signing.Verified) error {
-	for key, want := range r.Annotations {
-		if got, ok := v.Annotations[key]; !ok || got != want {
-			return fmt.Errorf("it lacks the annotation %s=%s", key, want)
-		}
+// tooMany is why a check cannot tell that there is no signature among n.
+func (r *run) tooMany(n int) error {
+	if r.checking && n > maxReferrers {
+		return fmt.Errorf("the image has %d signatures and none of the %d that were read is the one looked for", n, maxReferrers)
 	}
 	return nil
 }
@@ -252,11 +288,14 @@ func (r *run) read(ctx context.Context, ref registry.Reference, d registry.Descr
 	if !ok {
 		return nil, errors.New("it holds no bundle")
 	}
+	if layer.Size > maxBundle {
+		return nil, fmt.Errorf("its bundle has %d bytes, more than %d", layer.Size, maxBundle)
+	}
 	raw, err := r.Registry.Blob(ctx, ref, registry.Descriptor(layer), maxBundle)
 	if err != nil {
 		return nil, err
 	}
-	v, err := r.Signer.Verify(raw, r.trust, ref.Digest, r.identity)
+	v, err := r.Signer.Verify(raw, r.trust, ref.Digest, r.signers)
 	if err != nil {
 		return nil, err
 	}
@@ -282,5 +321,5 @@ func (e *missingError) Unwrap() error { return e.err }
 
 // Hint says what to do next.
 func (e *missingError) Hint() string {
-	return "push the image first, and sign the digest that the push reported"
+	return "push the image first, and give the digest that the push reported"
 }

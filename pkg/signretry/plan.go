@@ -33,14 +33,12 @@ func (r *run) expand(ctx context.Context, images []registry.Reference) []target 
 	g.SetLimit(cmp.Or(r.Parallel, defaultParallel))
 	for i, ref := range images {
 		lists[i] = []target{{ref: ref}}
-		if !r.Recursive {
+		if !r.Recursive && ref.Digest != "" {
 			continue
 		}
 		g.Go(func() error {
 			defer bug.Catch()
-			children, err := r.children(ctx, ref, 0)
-			lists[i][0].err = err
-			lists[i] = append(lists[i], children...)
+			lists[i] = r.targets(ctx, ref)
 			return nil
 		})
 	}
@@ -50,6 +48,25 @@ func (r *run) expand(ctx context.Context, images []registry.Reference) []target 
 		defer func() { seen[t.ref] = true }()
 		return seen[t.ref]
 	})
+}
+
+// targets are one image asked for, with the digest that its tag names, and when the run is
+// recursive the manifests that it lists.
+func (r *run) targets(ctx context.Context, ref registry.Reference) []target {
+	if ref.Digest == "" {
+		d, err := late(ctx, r, r.atRegistry(stageResolve, ref), func(ctx context.Context) (registry.Descriptor, error) {
+			return r.Registry.Head(ctx, ref)
+		})
+		if err != nil {
+			return []target{{ref: ref, err: missing(ref, err)}}
+		}
+		ref.Digest = d.Digest
+	}
+	if !r.Recursive {
+		return []target{{ref: ref}}
+	}
+	children, err := r.children(ctx, ref, 0)
+	return append([]target{{ref: ref, err: err}}, children...)
 }
 
 // children are the manifests that ref lists, and those that these list: none when

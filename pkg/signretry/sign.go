@@ -125,7 +125,8 @@ func patient(ctx context.Context, s step) step {
 type session struct {
 	services signing.Services
 	trust    *signing.Trust
-	identity signing.Identity // whose signatures count
+	identity signing.Identity // of the token
+	signers  signing.Signers  // whose signatures count
 	key      *signing.Key
 
 	// Changed by renewal, in turn.
@@ -151,6 +152,7 @@ func (r *run) prepare(ctx context.Context) (err error) {
 	})
 	err = g.Wait()
 	r.identity = r.token.Identity
+	r.signers = r.identity.Only()
 	return err
 }
 

@@ -57,6 +57,16 @@ const (
 	Failed  Status = "failed"
 )
 
+// The statuses of [Check], beside Signed.
+const (
+	Unsigned Status = "unsigned" // nothing that verifies is what was asked for
+	Missing  Status = "missing"  // the image is not there
+	Unknown  Status = "unknown"  // a service could not be asked
+)
+
+// OK reports whether the image has what was asked for.
+func (s Status) OK() bool { return s == Signed || s == Already }
+
 // LogEntry is a place in a transparency log.
 type LogEntry struct {
 	URL   string `json:"url"`   // base URL as the trust root names it; may be empty
@@ -65,17 +75,18 @@ type LogEntry struct {
 
 // Signature is one that the image has now.
 type Signature struct {
-	Format signing.Format `json:"format"`
-	Log    *LogEntry      `json:"log"` // nil when it is in no log
+	Format   signing.Format   `json:"format"`
+	Log      *LogEntry        `json:"log"`      // nil when it is in no log
+	Identity signing.Identity `json:"identity"` // whose it is, as its certificate says
 }
 
 // Result is the outcome for one image.
 type Result struct {
-	Ref        registry.Reference // as asked
+	Ref        registry.Reference // as asked; Check adds the digest to a tag
 	Status     Status
 	Signatures []Signature // by this identity, in the order of the formats asked for; also when another one failed
 	At         time.Time   // when it was done
-	Err        error       // set when Failed
+	Err        error       // why, when it is not OK
 }
 
 // Log is the place of the first signature in a log, nil when there is none.
@@ -112,18 +123,20 @@ type Report struct {
 	Attempts []Attempt        // in the order they ended
 }
 
-// Options configure Run. Registry, Signer and Token are needed.
+// Options configure Run and Check. Registry and Signer are needed, and Token, which Check
+// asks only when it has no Signers.
 type Options struct {
 	Registry Registry
 	Signer   *signing.Client
 	Services signing.Source
 	Token    signing.TokenSource
+	Signers  signing.Signers // whose signatures Check accepts; the zero value is the token's identity
 
 	Policy   retry.Policy  // of one stage
 	Budget   time.Duration // of the whole run; 0 = none
 	Parallel int           // digests at once; 0 = 4
 
-	Formats     []signing.Format  // none = the bundle
+	Formats     []signing.Format  // none = the bundle; to Check: any one
 	Annotations map[string]string // in what is signed
 	Recursive   bool              // sign the manifests that an index lists, too
 
@@ -147,24 +160,33 @@ const defaultParallel = 4
 // Run signs images, each named by digest. It tries all of them, whatever
 // happens to the others, and returns when all are done or ctx ends.
 func Run(ctx context.Context, images []registry.Reference, opts Options) Report {
-	ctx, cancel := retry.WithBudget(ctx, opts.Budget)
-	defer cancel()
-	if opts.Logger == nil {
-		opts.Logger = slog.New(slog.DiscardHandler)
-	}
 	if len(opts.Formats) == 0 {
 		opts.Formats = []signing.Format{signing.FormatBundle}
 	}
-	r := &run{
+	r := newRun(opts)
+	return r.all(ctx, images, r.prepare, r.digest)
+}
+
+func newRun(opts Options) *run {
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &run{
 		Options: opts, turn: make(chan struct{}, 1), ready: make(chan struct{}),
 		circuits: map[string]*retry.Circuit{}, configs: map[string]*upload{},
 	}
+}
+
+// all does one thing for each digest in all its repositories. What all need is fetched
+// by prepare, while the registries are asked for the images.
+func (r *run) all(ctx context.Context, images []registry.Reference, prepare func(context.Context) error, digest func(ctx, reading context.Context, repositories []image)) Report {
+	ctx, cancel := retry.WithBudget(ctx, r.Budget)
+	defer cancel()
 	reading, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	// What all need is fetched while the registries are asked for the images.
 	r.background.Go(func() {
 		defer bug.Catch()
-		if r.unprepared = r.prepare(ctx); r.unprepared != nil {
+		if r.unprepared = prepare(ctx); r.unprepared != nil {
 			stop(r.unprepared)
 		}
 		close(r.ready)
@@ -174,15 +196,15 @@ func Run(ctx context.Context, images []registry.Reference, opts Options) Report 
 	for i, t := range targets {
 		r.results[i].Ref = t.ref
 		if t.err != nil {
-			r.finish(ctx, i, Result{Status: Failed, Err: r.reason(t.err)})
+			r.finish(ctx, i, r.failure(r.reason(t.err)))
 		}
 	}
 	var g errgroup.Group
-	g.SetLimit(cmp.Or(opts.Parallel, defaultParallel))
+	g.SetLimit(cmp.Or(r.Parallel, defaultParallel))
 	for _, d := range group(targets) {
 		g.Go(func() error {
 			defer bug.Catch()
-			r.digest(ctx, reading, d)
+			digest(ctx, reading, d)
 			return nil
 		})
 	}
@@ -192,11 +214,13 @@ func Run(ctx context.Context, images []registry.Reference, opts Options) Report 
 	return Report{Identity: r.identity, Results: r.results, Attempts: r.attempts}
 }
 
-// run is one call of Run.
+// run is one call of Run or Check.
 type run struct {
 	Options
 
 	session
+
+	checking bool // nothing is written
 
 	turn       chan struct{} // held by who changes the session
 	ready      chan struct{} // closed when there is a session

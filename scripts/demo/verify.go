@@ -30,7 +30,7 @@ func (d *demo) verify(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		verified, err := signing.New(signing.Options{}).Verify(bundle, trust, d.digest, identity)
+		verified, err := signing.New(signing.Options{}).Verify(bundle, trust, d.digest, identity.Only())
 		if err != nil {
 			return err
 		}
