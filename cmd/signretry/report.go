@@ -215,11 +215,8 @@ func table(r signretry.Report, named []naming.Result) [][]string {
 		}
 		index := cmp.Or(strings.Join(indexes, ", "), "-")
 		status := string(res.Status)
-		switch res.Status {
-		case signretry.Already:
-			status = "already signed"
-		case signretry.Unsigned:
-			status = "not signed"
+		if text, ok := map[signretry.Status]string{signretry.Already: "already signed", signretry.Unsigned: "not signed"}[res.Status]; ok {
+			status = text
 		}
 		rows = append(rows, []string{res.Ref.String(), status, index})
 	}
