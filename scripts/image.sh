@@ -12,5 +12,5 @@ mkdir -p "$dir"
 cp "$scripts/../image/Dockerfile" "$dir/"
 cp "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" "$dir/ca-certificates.crt"
 for platform; do
-  "$setup/install.sh" --version "$version" --platform "$platform" --dir "$dir/$platform"
+  "$scripts/../setup/install.sh" --version "$version" --platform "$platform" --dir "$dir/$platform"
 done

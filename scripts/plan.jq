@@ -14,8 +14,10 @@ def version:
       "cannot be an image tag" + (if contains("+") then "; an image's tag has no +, write - for it" else "" end));
 
 def platforms($version):
-  if $version | contains("-") then setting("PRERELEASE_PLATFORMS"; setting("PLATFORMS"; "")) else setting("PLATFORMS"; "") end
-  | checked("platforms"; "\\A[a-z0-9/,._-]*\\z"; "is no list such as linux/amd64,linux/arm64");
+  def list: checked("platforms"; "\\A[a-z0-9/,._-]*\\z"; "is no list such as linux/amd64,linux/arm64");
+  (setting("PLATFORMS"; "") | list) as $all
+  | (setting("PRERELEASE_PLATFORMS"; $all) | list)
+  | if $version | contains("-") then . else $all end;
 
 def app:
   if type == "string" then {name: .} elif type == "object" then . else die("apps: \(tojson) is neither a name nor an object") end

@@ -9,6 +9,8 @@
 #   PLATFORMS, PRERELEASE_PLATFORMS   the second of a version with a "-", unless empty
 #   DESTINATIONS      where the images go, in any form: only call depends on it
 #   BUILD_SECRETS     NAME=VALUE, one a line
+#   CLEANUP_ON_FAILURE, CONTINUE_ON_SIGNING_FAILURE   read after a failure only, so what is
+#                     neither true nor false is refused here
 #
 # Outputs: version; platforms; has_builds; apps, objects whose id can stand in the name
 # of an artifact; and call, the same in every attempt and every job of this call.
@@ -18,6 +20,12 @@ if [[ $'\n'${BUILD_SECRETS:-}$'\n' =~ $'\n'\"?([A-Za-z0-9_.-]+)=(\"\")?\"?$'\r'?
   printf 'plan: error: the build secret %s is empty: is there a secret of that name?\n' "${BASH_REMATCH[1]}" >&2
   exit 2
 fi
+for name in CLEANUP_ON_FAILURE CONTINUE_ON_SIGNING_FAILURE; do
+  [[ ${!name:-false} == true || ${!name:-false} == false ]] || {
+    printf 'plan: error: %s is %q: write true, false or nothing\n' "$name" "${!name//"##["/"# # ["}" >&2
+    exit 2
+  }
+done
 version=${VERSION:-}
 if [[ -z $version && ${GITHUB_REF_TYPE:-} == tag ]]; then version=${GITHUB_REF_NAME:-}; fi
 hash=$(printf '%s\n' "$version" "${APPS:-}" "${APP_NAME:-}" "${CONTEXT:-}" "${DOCKERFILE:-}" "${DESTINATIONS:-}" | sha256sum)

@@ -3,7 +3,6 @@
 # whose work a clean-up may have undone since.
 #
 #   VERSION, APPS      as plan.sh prints them
-#   SIGNING_FORMAT     none: no signature is looked for
 #   EXPECTED           true: an app that is not published is an error
 #   WORKFLOW_REF       the workflow whose signatures count, unless
 #                      SIGNRETRY_CERTIFICATE_IDENTITY names another signer
@@ -15,25 +14,23 @@
 set -euo pipefail
 
 scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-unset PUSHGUARD_RECORD # it would judge what the run has done
 export SIGNRETRY_CERTIFICATE_IDENTITY=${SIGNRETRY_CERTIFICATE_IDENTITY:-${GITHUB_SERVER_URL:-https://github.com}/${WORKFLOW_REF:-}}
 export SIGNRETRY_CERTIFICATE_OIDC_ISSUER=${SIGNRETRY_CERTIFICATE_OIDC_ISSUER:-https://token.actions.githubusercontent.com}
-images='[]' missing=()
-while IFS= read -r app; do
-  repositories=$("$scripts/repositories.sh" "$app")
-  found=$(GITHUB_OUTPUT='' tagcheck --json --on-existing=skip --image "$repositories" --tag "$VERSION") || [[ $? == [14] ]]
-  digest=$(jq -r 'if .verdict == "complete" then .digest else "" end' <<<"$found")
-  if [[ -z $digest ]]; then
-    missing+=("$app")
-    continue
-  fi
-  signed=false
-  if [[ ${SIGNING_FORMAT:-} != none ]] && sed "s/$/@$digest/" <<<"$repositories" | GITHUB_OUTPUT='' signretry --check - >&2; then signed=true; fi
-  images=$(jq -c --arg app "$app" --arg version "$VERSION" --arg digest "$digest" --argjson signed "$signed" \
-    '. + [{$app, $version, $digest, $signed}]' <<<"$images")
-done < <(jq -r '.[].name' <<<"$APPS")
+unset PUSHGUARD_RECORD # it is of one app, and is not asked
+
+names=$(jq -r '.[].name' <<<"$APPS")
+places=$(for app in $names; do "$scripts/repositories.sh" "$app" | sed "s|.*|$app &:$VERSION|"; done)
+answer='{"images": []}'
+[[ -z $places ]] || answer=$(cut -d ' ' -f 2 <<<"$places" | GITHUB_OUTPUT='' signretry --check --json --max-elapsed=2m -) || { code=$? && ((code == 1)) || exit "$code"; }
+images=$(jq -c --arg version "$VERSION" --arg places "$places" '
+  .images as $found
+  | $places | split("\n") | map(select(. != "")) | map(split(" ") | {app: .[0], ref: .[1]}) | group_by(.app)
+  | map(.[0].app as $app | [.[].ref as $ref | $found[] | select(.ref == $ref)]
+    | select(all(.status | IN("signed", "unsigned")) and (map(.digest) | unique | length == 1))
+    | {$app, $version, digest: .[0].digest, signed: all(.status == "signed")})' <<<"$answer")
 jq -r '"images=\(tojson)", "published=\(length > 0)", "signed=\(length > 0 and all(.signed))"' <<<"$images" | tee -a "${GITHUB_OUTPUT:-/dev/null}"
-if [[ ${EXPECTED:-} == true ]] && ((${#missing[@]} > 0)); then
-  printf 'result: error: %s %s is not published: "Re-run all jobs" publishes it again\n' "${missing[*]}" "$VERSION" >&2
+missing=$(jq -rn --argjson apps "$APPS" --argjson images "$images" '[$apps[].name] - [$images[].app] | join(" ")')
+if [[ ${EXPECTED:-} == true && -n $missing ]]; then
+  printf 'result: error: %s %s is not published: "Re-run all jobs" publishes it again\n' "$missing" "$VERSION" >&2
   exit 1
 fi

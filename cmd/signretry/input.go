@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
 	"os"
 	"slices"
@@ -27,20 +26,19 @@ func (a *app) images(env *command.Env, args []string, b *book) ([]registry.Refer
 	if err != nil {
 		return nil, err
 	}
-	pushed, err := a.readMetadata()
-	built := a.metadata != "" || a.metadataJSON != ""
-	if errors.Is(err, fs.ErrNotExist) && b.nothingToBuild() {
-		built, err = false, nil // the check before said so: the record knows the image
-	}
-	if err != nil {
-		return nil, err
-	}
-	if !a.check.on {
-		if err := b.pushed(pushed); err != nil {
+	built := (a.metadata != "" || a.metadataJSON != "") && !b.nothingToBuild()
+	if built {
+		pushed, err := a.readMetadata()
+		if err != nil {
 			return nil, err
 		}
+		if !a.check.on {
+			if err := b.pushed(pushed); err != nil {
+				return nil, err
+			}
+		}
+		images = append(images, pushed...)
 	}
-	images = append(images, pushed...)
 	if len(args) == 0 && !built {
 		if b.Path() == "" {
 			return nil, &command.UsageError{Err: errors.New("no image is given"), Next: "give " + a.imageForm() + ", --metadata FILE or --record FILE"}

@@ -6,7 +6,6 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/LerianStudio/pushguard/pkg/actions"
@@ -61,10 +60,8 @@ func (b *book) pushed(refs []registry.Reference) error {
 }
 
 // nothingToBuild reports whether the last check has found the image, published or pushed:
-// then there is no build, and no metadata file of one.
-func (b *book) nothingToBuild() bool {
-	return len(b.Tags) > 0 && !slices.ContainsFunc(b.ToTag(), func(i record.Image) bool { return i.Digest == "" })
-}
+// then a metadata file is none of this run's, and the record knows what to sign.
+func (b *book) nothingToBuild() bool { return b.ShouldBuild != nil && !*b.ShouldBuild }
 
 // images returns what the record knows to be published.
 func (b *book) images() (refs []registry.Reference) {

@@ -162,6 +162,10 @@ func references(o *options) ([]registry.Reference, error) {
 
 // note writes what was seen to the record.
 func note(rec *record.Record, r tagcheck.Result) {
+	rec.ShouldBuild = nil
+	if r.Outcome == tagcheck.GoOn {
+		rec.ShouldBuild = &r.ShouldBuild
+	}
 	due := map[string]*record.Due{}
 	for _, ref := range r.Due {
 		due[ref.WithTag(ref.Tag).String()] = &record.Due{Digest: ref.Digest}

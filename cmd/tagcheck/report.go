@@ -18,15 +18,18 @@ import (
 
 // answer is the object that --json prints; docs/tagcheck.schema.json describes it.
 type answer struct {
-	Schema      string      `json:"schema"`
-	Verdict     string      `json:"verdict"`
-	ShouldBuild bool        `json:"should_build"`
-	Existing    []string    `json:"existing"`
-	Missing     []string    `json:"missing"`
-	CopyFrom    []string    `json:"copy_from"`
-	Digest      string      `json:"digest"`
-	Record      string      `json:"record"`
-	Tags        []tagAnswer `json:"tags"`
+	Schema      string   `json:"schema"`
+	Verdict     string   `json:"verdict"`
+	ShouldBuild bool     `json:"should_build"`
+	Existing    []string `json:"existing"`
+	Missing     []string `json:"missing"`
+	CopyFrom    []string `json:"copy_from"`
+	Digest      string   `json:"digest"`
+	// PushByDigest is the --output of docker buildx build that pushes into the first
+	// repository, under no tag.
+	PushByDigest string      `json:"push_by_digest"`
+	Record       string      `json:"record"`
+	Tags         []tagAnswer `json:"tags"`
 }
 
 type tagAnswer struct {
@@ -46,7 +49,7 @@ func report(env *command.Env, common *command.Common, r tagcheck.Result) error {
 	a := answer{
 		Schema: "pushguard.tagcheck/v1", Verdict: string(r.Verdict), ShouldBuild: r.ShouldBuild,
 		Existing: names(r.Existing), Missing: names(r.Missing), CopyFrom: names(r.CopyFrom),
-		Digest: r.Digest, Record: common.Record, Tags: []tagAnswer{},
+		Digest: r.Digest, PushByDigest: pushByDigest(r.Tags[0].Ref), Record: common.Record, Tags: []tagAnswer{},
 	}
 	table := [][]string{{"REFERENCE", "STATE", "DIGEST", "IMMUTABLE", "NOTE"}}
 	var refs []string
@@ -69,7 +72,7 @@ func report(env *command.Env, common *command.Common, r tagcheck.Result) error {
 		{Name: "copy_from", Value: strings.Join(a.CopyFrom, "\n")},
 		{Name: "digest", Value: a.Digest},
 		{Name: "refs", Value: strings.Join(refs, "\n")},
-		{Name: "push_by_digest", Value: pushByDigest(r.Tags[0].Ref)},
+		{Name: "push_by_digest", Value: a.PushByDigest},
 		{Name: "record", Value: a.Record},
 	}
 	err := command.Internal(errors.Join(

@@ -21,11 +21,11 @@ type gate struct {
 	host string
 
 	mu        sync.Mutex
-	pushes    int           // manifests that were written under a tag
-	closed    bool          // refuses every write
-	immutable bool          // a tag that exists is neither moved nor deleted
-	down      bool          // answers 503 to everything
-	stuck     chan struct{} // not nil: writes of manifests wait for ever, and the first closes it
+	pushes    int                      // manifests that were written under a tag
+	closed    bool                     // refuses every write
+	immutable bool                     // a tag that exists is neither moved nor deleted
+	down      bool                     // answers 503 to everything
+	stuck     func(*http.Request) bool // not nil: requests that it picks wait for ever
 }
 
 func newGate(t *testing.T, registry string) *gate {
@@ -101,26 +101,19 @@ func (g *gate) set(closed, immutable bool) {
 	g.closed, g.immutable = closed, immutable
 }
 
-// stick makes writes of tags wait for ever, until it is called with nil.
-func (g *gate) stick(reached chan struct{}) {
+// stick makes requests for tags that pick chooses wait for ever, until it is called with
+// nil.
+func (g *gate) stick(pick func(*http.Request) bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.stuck = reached
+	g.stuck = pick
 }
 
 func (g *gate) sticks(r *http.Request) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	_, tag, manifest := strings.Cut(r.URL.Path, "/manifests/")
-	if g.stuck == nil || r.Method != http.MethodPut || !manifest || strings.HasPrefix(tag, "sha256") {
-		return false
-	}
-	select {
-	case <-g.stuck:
-	default:
-		close(g.stuck)
-	}
-	return true
+	return g.stuck != nil && manifest && !strings.HasPrefix(tag, "sha256") && g.stuck(r)
 }
 
 func (g *gate) break503(down bool) {
@@ -170,7 +163,7 @@ func newHelm(t *testing.T) *helm {
 	t.Helper()
 	h := &helm{}
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /repos/org/helm/actions/workflows/update-chart.yml/dispatches", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("POST /repos/org/helm/actions/workflows/app-sync.yml/dispatches", func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		h.mu.Lock()
 		defer h.mu.Unlock()

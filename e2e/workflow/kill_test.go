@@ -5,75 +5,106 @@ package workflow
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// The job is killed while it waits for Rekor: no step after that runs, and no record
-// is kept.
+// The machine dies while it waits for Rekor: no step after that runs. Which image was
+// pushed was kept before the signing: nothing is built again.
 func TestRerun_afterKill(t *testing.T) {
 	t.Parallel()
-	r := newTeam(t)
-	r.rekor.Break(outage())
-	cmd := r.prepared(t, with("on_existing_tag: skip", "sign_initial_delay: 30s", "sign_max_delay: 30s")...)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	for deadline := time.Now().Add(time.Minute); len(r.rekor.Calls("POST", "/api/")) == 0; time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("Rekor was not asked within a minute")
+	bothOrders(t, func(t *testing.T, r *team) {
+		r.rekor.Break(outage())
+		cmd := r.prepared(t, with("on_existing_tag: skip", "sign_initial_delay: 30s", "sign_max_delay: 30s")...)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
 		}
-	}
-	kill(t, cmd)
-	digest := r.published(t)
+		for deadline := time.Now().Add(time.Minute); len(r.rekor.Calls("POST", "/api/")) == 0; time.Sleep(50 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("Rekor was not asked within a minute")
+			}
+		}
+		kill(t, cmd)
 
-	r.rekor.Heal()
-	second := r.release(t, with("on_existing_tag: skip")...)
-	second.want(t, false, "verdict: complete, should build: no", "!exporting to image")
-	second.wantOutputs(t, digest, false, true)
-	r.wantTags(t, everywhere(digest))
-	r.wantSigned(t, digest)
-	r.wantCounts(t, 2, 1)
+		r.rekor.Heal()
+		second := r.release(t, with("on_existing_tag: skip")...)
+		second.want(t, false, "should build: no", "!exporting to image")
+		digest := r.published(t)
+		second.wantOutputs(t, digest, true)
+		r.wantSigned(t, digest)
+		r.wantCounts(t, 2, 1)
+	})
 }
 
-// It is killed in the middle of the push: one registry has the version, and latest
-// is moved in none. What was there before was kept before the build: the next attempt
-// knows that latest is its own to move.
-func TestRerun_afterKillInPush(t *testing.T) {
+// The machine dies at each request for a tag that naming makes: before the look, before
+// the act, before the second look, of each tag. Run again, with the default for tags that
+// exist, it goes on from there. Without the artifacts it ends in the same state, too.
+func TestRerun_afterKillInNaming(t *testing.T) {
 	t.Parallel()
-	r := newTeam(t)
-	r.release(t, with("version: 1.2.2")...).want(t, false)
-	earlier := r.tags(t).hubLatest
-	r.again(t)
-	r.write(t, "app.txt", "changed")
-	reached := make(chan struct{})
-	r.hub.stick(reached)
-	cmd := r.prepared(t, with("on_existing_tag: skip")...)
+	for request := range 12 {
+		t.Run(strconv.Itoa(request), func(t *testing.T) {
+			t.Parallel()
+			r := newTeam(t)
+			r.watch(t)
+			inputs := []string{"moving_tags: latest"}
+			r.killAtTag(t, request, inputs...)
+			if request%3 == 2 { // "Re-run all jobs" does not see them
+				r.artifacts = filepath.Join(t.TempDir(), "none")
+				inputs = append(inputs, "on_existing_tag: skip")
+			}
+			second := r.release(t, inputs...)
+			if request%3 != 2 {
+				second.want(t, false, "should build: no", "!exporting to image")
+			}
+			second.want(t, false)
+			digest := r.ghcr.digest(t, r.name+"/app", "1.2.3")
+			second.wantOutputs(t, digest, true)
+			if got := r.tags(t); got != everywhere(digest) {
+				t.Errorf("tags are %+v, want %s everywhere", got, digest)
+			}
+			r.wantSigned(t, digest)
+		})
+	}
+}
+
+// killAtTag starts an attempt and kills it at a request for a tag, counted from 0 since
+// the log has the entry.
+func (r *team) killAtTag(t *testing.T, request int, inputs ...string) {
+	t.Helper()
+	var count atomic.Int64
+	reached := make(chan struct{}, 1)
+	pick := func(*http.Request) bool {
+		if r.rekor.Succeeded("POST", "/api/") == 0 || count.Add(1) <= int64(request) {
+			return false
+		}
+		select {
+		case reached <- struct{}{}:
+		default:
+		}
+		return true
+	}
+	r.ghcr.stick(pick)
+	r.hub.stick(pick)
+	cmd := r.prepared(t, inputs...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	select {
 	case <-reached:
-	case <-time.After(time.Minute):
-		t.Fatal("nothing was pushed within a minute")
+	case <-time.After(2 * time.Minute):
+		t.Fatal("the request was not made within two minutes")
 	}
 	kill(t, cmd)
+	r.ghcr.stick(nil)
 	r.hub.stick(nil)
-	partial := r.tags(t)
-	if want := (tags{partial.ghcr, "", earlier, earlier}); partial.ghcr == "" || partial != want {
-		t.Fatalf("tags are %+v, want the version in one registry and latest as it was", partial)
-	}
-
-	r.release(t, with("on_existing_tag: skip")...).want(t, false, "verdict: partial", "!exporting to image")
-	r.wantTags(t, everywhere(partial.ghcr))
-	r.wantSigned(t, partial.ghcr)
-	r.wantCounts(t, 2, 2) // of the earlier release, and of this one
 }
 
 // kill ends an attempt as a machine that loses its power does: the runner and all

@@ -141,7 +141,7 @@ func TestInstall(t *testing.T) {
 			defer server.Close()
 			target := filepath.Join(dir, "installed")
 			res, err := process.Run(t.Context(), process.Command{
-				Name: "install.sh", Path: filepath.Join(e2e.root, "scripts", "install.sh"), Args: []string{"--dir", target},
+				Name: "install.sh", Path: filepath.Join(e2e.root, "setup", "install.sh"), Args: []string{"--dir", target},
 				Env: append(append(machine(), trust()...), "PUSHGUARD_RELEASES="+server.URL), Dir: dir,
 			}, nil)
 			if err != nil {

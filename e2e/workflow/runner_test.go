@@ -38,7 +38,11 @@ type team struct {
 	config             string
 	env                []string
 	secrets            map[string]string
-	unprivileged       bool // the job has no right to identity tokens
+	unprivileged       bool        // the job has no right to identity tokens
+	tagsFirst          bool        // the image is pushed under its tags, and signed after that
+	edits              [][2]string // of the workflow: what, and what in its place
+	rerun              []string    // the apps whose jobs are run again, nil for all
+	watcher            watcher
 }
 
 func newTeam(t *testing.T) *team {
@@ -153,20 +157,27 @@ func (r *team) prepared(t *testing.T, inputs ...string) *exec.Cmd {
 	return r.command(t.Context(), t, onPush...)
 }
 
-// call writes the team's own workflow and returns the file for its outputs.
-func (r *team) call(t *testing.T, inputs []string) string {
-	t.Helper()
-	out := filepath.Join(t.TempDir(), "outputs")
+// with completes the inputs of a call with those that a test needs.
+func (r *team) with(inputs []string) []string {
 	for _, line := range []string{
 		"ghcr_registry: " + r.ghcr.host, "dockerhub_registry: " + r.hub.host,
 		"ghcr_org: " + r.name, "dockerhub_org: " + r.name, "app_name: app",
-		"sign_initial_delay: 50ms", "sign_max_delay: 200ms",
+		"sign_initial_delay: 50ms", "sign_max_delay: 200ms", fmt.Sprintf("tags_first: %t", r.tagsFirst),
 	} {
 		name, _, _ := strings.Cut(line, " ")
 		if !slices.ContainsFunc(inputs, func(given string) bool { return strings.HasPrefix(given, name) }) {
 			inputs = append(inputs, line)
 		}
 	}
+	return inputs
+}
+
+// call writes the team's own workflow and returns the file for its outputs.
+func (r *team) call(t *testing.T, inputs []string) string {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "outputs")
+	inputs = r.with(inputs)
+	r.publishOnly(t)
 	r.write(t, ".github/workflows/release.yml", fmt.Sprintf(`
 on: push
 permissions: {}
@@ -189,6 +200,35 @@ jobs:
           SIGNED: ${{ needs.release.outputs.signed }}
 `, strings.Join(inputs, "\n      "), out))
 	return out
+}
+
+// publishOnly has the workflow run the jobs of r.rerun alone, as "Re-run failed jobs" does
+// where the others have succeeded: act cannot run a part of a matrix again.
+func (r *team) publishOnly(t *testing.T) {
+	t.Helper()
+	workflow, err := os.ReadFile(filepath.Join(e2e.root, ".github", "workflows", "publish-image.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(workflow)
+	if len(r.rerun) > 0 {
+		const all = "app: ${{ fromJSON(needs.plan.outputs.apps) }}"
+		var apps []string
+		for _, name := range r.rerun {
+			apps = append(apps, fmt.Sprintf(`{id: %[1]s, name: %[1]s, context: services/%[1]s, dockerfile: ""}`, name))
+		}
+		if !strings.Contains(text, all) {
+			t.Fatal("the matrix is not where it is replaced")
+		}
+		text = strings.Replace(text, all, "app: ["+strings.Join(apps, ", ")+"]", 1)
+	}
+	for _, change := range r.edits {
+		if !strings.Contains(text, change[0]) {
+			t.Fatalf("the workflow has no %q", change[0])
+		}
+		text = strings.Replace(text, change[0], change[1], 1)
+	}
+	r.write(t, ".github/workflows/publish-image.yml", text)
 }
 
 // act runs one attempt.
@@ -238,8 +278,9 @@ func (r *team) command(ctx context.Context, t *testing.T, args ...string) *exec.
 	cmd.Dir, cmd.Stdin = r.dir, bytes.NewReader(nil)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Env = slices.Concat(machine(), trust(), []string{
-		"BUILDX_BUILDER=" + builderName, "E2E_ROOT=" + e2e.root, "E2E_ARTIFACTS=" + r.artifacts,
+		"BUILDX_BUILDER=" + builderName, "E2E_ROOT=" + e2e.root, "E2E_ARTIFACTS=" + r.artifacts, "E2E_SOURCE=" + r.dir,
 		"SIGNRETRY_SIGNING_CONFIG=" + r.config, "SIGNRETRY_TRUSTED_ROOT=" + e2e.TrustedRoot,
+		"SIGNRETRY_CERTIFICATE_IDENTITY=" + r.Identity, "SIGNRETRY_CERTIFICATE_OIDC_ISSUER=" + e2e.Issuer.URL,
 		"TAGCHECK_INITIAL_DELAY=10ms", "REGCLEANUP_INITIAL_DELAY=10ms", "NO_COLOR=1",
 	}, r.env)
 	return cmd

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -83,7 +82,7 @@ func (r *team) wantCounts(t *testing.T, certificates, entries int) {
 	}
 }
 
-// signatures counts what hangs on image, by API or by tag.
+// signatures counts what is attached to image, by API or by tag.
 func signatures(t *testing.T, image string) int {
 	t.Helper()
 	n, err := stack.Referrers(t.Context(), image)
@@ -112,17 +111,17 @@ func (got ran) want(t *testing.T, failed bool, texts ...string) {
 }
 
 // wantOutputs checks what the jobs after the workflow get.
-func (got ran) wantOutputs(t *testing.T, digest string, built, signed bool) {
+func (got ran) wantOutputs(t *testing.T, digest string, signed bool) {
 	t.Helper()
 	var images []struct {
 		App, Version, Digest string
-		Built, Signed        bool
+		Signed               bool
 	}
 	if err := json.Unmarshal([]byte(got.outputs["images"]), &images); err != nil {
 		t.Fatalf("images: %v: %q", err, got.outputs["images"])
 	}
-	if len(images) != 1 || images[0].Digest != digest || images[0].Built != built || images[0].Signed != signed {
-		t.Errorf("images = %+v, want one: %s, built %t, signed %t", images, digest, built, signed)
+	if len(images) != 1 || images[0].Digest != digest || images[0].Signed != signed {
+		t.Errorf("images = %+v, want one: %s, signed %t", images, digest, signed)
 	}
 	if got.outputs["version"] != "1.2.3" || got.outputs["published"] != "true" || got.outputs["signed"] != fmt.Sprint(signed) {
 		t.Errorf("outputs = %q, want version 1.2.3, published true, signed %t", got.outputs, signed)
@@ -141,7 +140,7 @@ type tagRecord struct {
 // record is what the last attempt's record says of the first app.
 func (r *team) record(t *testing.T) []tagRecord {
 	t.Helper()
-	pattern := filepath.Join(r.artifacts, fmt.Sprintf("pushguard-run-*-0-%d", r.attempt), "0", strconv.Itoa(r.attempt), "record.json")
+	pattern := filepath.Join(r.artifacts, fmt.Sprintf("pushguard-*-app-record-%d-3", r.attempt), "record.json")
 	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) != 1 {
 		t.Fatalf("records %s = %q, want one (%v)", pattern, files, err)

@@ -24,6 +24,8 @@ type Record struct {
 	Schema string `json:"schema"`
 	Run    Run    `json:"run"`
 	Tags   []Tag  `json:"tags"`
+	// ShouldBuild is what the last check has decided; nil when it has not let the run go on.
+	ShouldBuild *bool `json:"should_build,omitempty"`
 	// Images are those that the run pushed by their digests, before they had a tag.
 	Images []Pushed `json:"images,omitempty"`
 

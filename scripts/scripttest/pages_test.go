@@ -23,9 +23,6 @@ type workflow struct {
 			Secrets map[string]any
 			Outputs map[string]any
 		} `yaml:"workflow_call"`
-		Dispatch struct {
-			Inputs map[string]struct{ Type string }
-		} `yaml:"workflow_dispatch"`
 	}
 	Permissions map[string]string
 	Jobs        map[string]struct {
@@ -91,7 +88,7 @@ func TestWorkflow_rights(t *testing.T) {
 	allowed := map[string]string{
 		"publish contents": "read", "publish packages": "write", "publish id-token": "write",
 		"cleanup contents": "read", "cleanup packages": "write",
-		"plan contents": "read", "result contents": "read", "helm contents": "read",
+		"plan contents": "read", "result contents": "read", "result packages": "read", "helm contents": "read",
 	}
 	for job, settings := range w.Jobs {
 		if settings.Permissions == nil {
@@ -109,20 +106,6 @@ func TestWorkflow_rights(t *testing.T) {
 			if strings.Contains(step.Run, "${{") {
 				t.Errorf("an expression in a script: %q", step.Run)
 			}
-		}
-	}
-}
-
-// By hand there are at most ten inputs, all of which a caller has too.
-func TestWorkflow_dispatch(t *testing.T) {
-	t.Parallel()
-	w := readWorkflow(t)
-	if n := len(w.On.Dispatch.Inputs); n == 0 || n > 10 {
-		t.Errorf("%d inputs by hand, want 1 to 10", n)
-	}
-	for name := range w.On.Dispatch.Inputs {
-		if _, ok := w.On.Call.Inputs[name]; !ok {
-			t.Errorf("%s is an input by hand only", name)
 		}
 	}
 }
