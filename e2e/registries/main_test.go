@@ -90,7 +90,7 @@ func kinds() []kind {
 		{"distribution 3, deletion off", "", with(e2e.Distribution, false)},
 		{"distribution 2.8", "digests", with(e2e.Distribution2, true)},
 		{"distribution 2.8, deletion off", "", with(e2e.Distribution2, false)},
-		{"olareg", "tags,digests", e2e.Olareg},
+		{"olareg", "tags,digests,puts-tags", e2e.Olareg},
 		{"ociregistry", "tags,digests,leaves-tags", with(e2e.Ociregistry, false)},
 		{"ociregistry, immutable tags", "immutable,keeps-tagged", with(e2e.Ociregistry, true)},
 	}

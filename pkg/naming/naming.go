@@ -22,6 +22,7 @@ import (
 type Registry interface {
 	change.Putter
 	Manifest(ctx context.Context, ref registry.Reference) (registry.Manifest, error)
+	PutTags(ctx context.Context, ref registry.Reference, tags []string, m registry.Manifest) ([]string, error)
 }
 
 // Name is one tag that an image is to have.
@@ -72,23 +73,75 @@ func (n Namer) Put(ctx context.Context, names []Name) []Result {
 	unnamed := map[string]bool{} // digests
 	stay := slices.DeleteFunc(slices.Clone(names), func(n Name) bool { return n.Moving })
 	move := slices.DeleteFunc(slices.Clone(names), func(n Name) bool { return !n.Moving })
-	for _, name := range slices.Concat(stay, move) {
-		r := Result{Name: name}
-		switch {
-		case name.Moving && unnamed[name.Digest]:
-			r.Outcome, r.Err = Failed, fmt.Errorf("name %s: the image lacks a tag that stays; moving tags come after those", name.Tag)
-		default:
+	for _, names := range [][]Name{stay, move} {
+		names, left := split(names, func(name Name) bool { return !name.Moving || !unnamed[name.Digest] })
+		for _, name := range left {
+			results = n.note(results, Result{name, Failed, fmt.Errorf("name %s: the image lacks a tag that stays; moving tags come after those", name.Tag)})
+		}
+		sent := n.together(ctx, names)
+		for _, name := range names {
+			r := Result{Name: name}
 			r.Outcome, r.Err = n.put(ctx, name)
-		}
-		if r.Err != nil && !name.Moving {
-			unnamed[name.Digest] = true
-		}
-		results = append(results, r)
-		if n.OnResult != nil {
-			n.OnResult(r)
+			if r.Outcome == Already && sent[name.Tag] {
+				r.Outcome = Named
+			}
+			if r.Err != nil && !name.Moving {
+				unnamed[name.Digest] = true
+			}
+			results = n.note(results, r)
 		}
 	}
 	return results
+}
+
+func (n Namer) note(results []Result, r Result) []Result {
+	if n.OnResult != nil {
+		n.OnResult(r)
+	}
+	return append(results, r)
+}
+
+func split(names []Name, keep func(Name) bool) (kept, rest []Name) {
+	for _, name := range names {
+		if keep(name) {
+			kept = append(kept, name)
+		} else {
+			rest = append(rest, name)
+		}
+	}
+	return kept, rest
+}
+
+// together puts names of one image with one request where there are several, and returns
+// those that it has sent. It is a short cut: what it leaves, for whatever reason, is put
+// one by one, and each name is looked at after it in any case.
+func (n Namer) together(ctx context.Context, names []Name) map[registry.Reference]bool {
+	images := map[registry.Reference][]Name{}
+	for _, name := range names {
+		image := name.Tag.WithDigest(name.Digest)
+		images[image] = append(images[image], name)
+	}
+	sent := map[registry.Reference]bool{}
+	for image, names := range images {
+		if len(names) < 2 {
+			continue
+		}
+		var tags []string
+		for _, name := range names {
+			if now, err := change.Look(ctx, n.Registry, name.Tag); err == nil && now == name.Before && now != name.Digest {
+				tags = append(tags, name.Tag.Tag)
+			}
+		}
+		m, err := n.Registry.Manifest(ctx, image)
+		if err != nil || len(tags) < 2 {
+			continue
+		}
+		_, _ = n.Registry.PutTags(ctx, image, tags, m)
+		for _, tag := range tags {
+			sent[image.WithTag(tag)] = true
+		}
+	}
+	return sent
 }
 
 // put puts one name: the manifest, byte for byte, under the tag.

@@ -114,6 +114,73 @@ func TestPut(t *testing.T) {
 	}
 }
 
+// Several tags go in one request where the registry says that it has put them, and one by
+// one where it does not know how. A tag that somebody has taken is in neither.
+func TestPut_together(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		able bool // the registry puts several tags
+		puts int
+	}{
+		"one request": {true, 2},      // the tags that stay, and those that move
+		"one each":    {false, 2 + 5}, // the two that were not understood, and each tag
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := registrytest.New(test.able)
+			puts := 0
+			counted := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/manifests/") {
+					puts++
+				}
+				server.ServeHTTP(w, r)
+			})
+			address, stop, err := server.Start()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer stop()
+			push := func(tag, content string) string {
+				digest, err := registrytest.Push(t.Context(), address, repository, tag, content)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return digest
+			}
+			ours, others := push("", "ours"), push("taken", "others")
+			n := namer(t, registrytest.InProcess{"r.example.com": counted})
+			var names []naming.Name
+			for _, tag := range []string{"1", "1.2", "1.2.3", "~latest", "~edge"} {
+				tag, moving := strings.CutPrefix(tag, "~")
+				names = append(names, naming.Name{Tag: parse(t, "r.example.com/"+repository+":"+tag), Digest: ours, Moving: moving})
+			}
+			var got []string
+			for _, r := range n.Put(t.Context(), names) {
+				d, err := n.Registry.Head(t.Context(), r.Tag)
+				if err != nil || d.Digest != ours {
+					t.Errorf("%s names %s, %v", r.Tag, d.Digest, err)
+				}
+				got = append(got, r.Tag.Tag+"="+string(r.Outcome))
+			}
+			if diff := cmp.Diff("1=named 1.2=named 1.2.3=named latest=named edge=named", strings.Join(got, " ")); diff != "" {
+				t.Errorf("Put (-want +got):\n%s", diff)
+			}
+			if puts != test.puts {
+				t.Errorf("%d manifests were put, want %d", puts, test.puts)
+			}
+			taken := append(names[:2:2], naming.Name{Tag: parse(t, "r.example.com/"+repository+":taken"), Digest: ours})
+			for _, r := range n.Put(t.Context(), taken) {
+				if want := map[bool]naming.Outcome{true: naming.Taken, false: naming.Already}[r.Tag.Tag == "taken"]; r.Outcome != want {
+					t.Errorf("%s is %s, want %s", r.Tag, r.Outcome, want)
+				}
+			}
+			if d, err := n.Registry.Head(t.Context(), taken[2].Tag); err != nil || d.Digest != others {
+				t.Errorf("the taken tag names %s, %v", d.Digest, err)
+			}
+		})
+	}
+}
+
 // A push that reached one registry is completed by a copy under the same digest, with
 // what an index contains, and under no tag.
 func TestComplete(t *testing.T) {

@@ -121,6 +121,15 @@ func (c *Client) PutManifest(ctx context.Context, ref Reference, mediaType strin
 	})
 }
 
+// PutTags puts several tags on the manifest ref.Digest, which the registry has, with one
+// request. It returns those that the registry says it has put: none where it does not
+// know how.
+func (c *Client) PutTags(ctx context.Context, ref Reference, tags []string, m Manifest) ([]string, error) {
+	t := &withTags{tags: tags}
+	err := c.PutManifest(context.WithValue(ctx, tagsKey{}, t), ref.WithDigest(m.Digest), m.MediaType, m.Raw)
+	return t.confirmed, err
+}
+
 // DeleteTag removes one tag and leaves the manifest and its other tags
 // (distribution specification, "Deleting tags").
 //

@@ -16,7 +16,8 @@ import (
 // specification: a manifest deleted by digest keeps its tags ("Deleting
 // Manifests"); a PUT with a subject lacks the OCI-Subject header ("Pushing Manifests
 // with Subject"); a referrer's artifact type is its configuration's media type
-// ("Listing Referrers").
+// ("Listing Referrers"); a PUT by digest ignores the tags that it is to put ("Pushing
+// Manifests").
 type conforming struct {
 	next      http.Handler
 	referrers bool // the referrers API is offered
@@ -44,6 +45,15 @@ func (c conforming) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		}
 		if json.Unmarshal(body, &m) == nil && m.Subject != nil {
 			w.Header().Set("OCI-Subject", m.Subject.Digest)
+		}
+		repository, _, _ := strings.Cut(req.URL.Path, "/manifests/")
+		for _, tag := range req.URL.Query()["tag"] {
+			put := httptest.NewRequestWithContext(req.Context(), http.MethodPut, repository+"/manifests/"+tag, bytes.NewReader(body))
+			put.Header = req.Header
+			answer := httptest.NewRecorder()
+			if c.next.ServeHTTP(answer, put); answer.Code == http.StatusCreated {
+				w.Header().Add("OCI-Tag", tag)
+			}
 		}
 		c.next.ServeHTTP(w, req)
 	default:

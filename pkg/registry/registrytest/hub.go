@@ -138,6 +138,9 @@ func (d *DockerHub) registry(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Docker-Ratelimit-Source", "192.0.2.1")
 	}
 	byDigest := strings.HasPrefix(reference, "sha256:")
+	if manifest {
+		r.URL.RawQuery = "" // nobody has seen it put several tags at once
+	}
 	switch {
 	case repository != "" && !exists && r.Method != http.MethodPut && r.Method != http.MethodPost:
 		Error(http.StatusNotFound, "NAME_UNKNOWN", "repository name not known to registry")(w, r)

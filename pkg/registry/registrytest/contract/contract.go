@@ -33,15 +33,17 @@ type Registry struct {
 	LeavesTags bool
 	// Immutable says that a tag that exists is neither moved nor deleted.
 	Immutable bool
+	// PutsTags says that one request puts several tags on a manifest.
+	PutsTags bool
 }
 
 // Parse reads what a registry offers from words, separated by commas: tags, digests,
-// keeps-tagged, leaves-tags and immutable.
+// keeps-tagged, leaves-tags, immutable and puts-tags.
 func Parse(words string) (Registry, error) {
 	var r Registry
 	fields := map[string]*bool{
 		"tags": &r.DeletesTags, "digests": &r.DeletesDigests, "keeps-tagged": &r.KeepsTagged, "leaves-tags": &r.LeavesTags,
-		"immutable": &r.Immutable,
+		"immutable": &r.Immutable, "puts-tags": &r.PutsTags,
 	}
 	for word := range strings.SplitSeq(words, ",") {
 		switch field := fields[word]; {
@@ -61,6 +63,7 @@ func Run(t *testing.T, r Registry) {
 		"absence is proven":          absence,
 		"a digest names its bytes":   digests,
 		"a tag is moved and back":    restore,
+		"several tags at once":       severalTags,
 		"an immutable tag stays":     immutable,
 		"one tag goes alone":         oneTag,
 		"a tag goes with its digest": byDigest,
@@ -126,6 +129,25 @@ func kindOf(err error) registry.Kind {
 		return e.Kind
 	}
 	return registry.KindUnknown
+}
+
+// What a registry says that it has put is there, and what it does not say is not.
+func severalTags(t *testing.T, l lab) {
+	t.Helper()
+	m := l.push(t, "1", "x")
+	confirmed, err := l.Client.PutTags(t.Context(), l.ref, []string{"1.2", "1.2.3"}, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(confirmed)
+	if want := map[bool][]string{true: {"1.2", "1.2.3"}, false: nil}[l.PutsTags]; !slices.Equal(confirmed, want) {
+		t.Errorf("PutTags = %q, want %q", confirmed, want)
+	}
+	for _, tag := range []string{"1.2", "1.2.3"} {
+		if want := map[bool]string{true: m.Digest, false: ""}[l.PutsTags]; l.now(t, tag) != want {
+			t.Errorf("%s names %q, want %q", tag, l.now(t, tag), want)
+		}
+	}
 }
 
 func absence(t *testing.T, l lab) {

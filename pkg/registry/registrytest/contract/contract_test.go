@@ -35,7 +35,7 @@ func TestStandIns(t *testing.T) {
 		"immutable":            {registrytest.NewStore(registrytest.Rules{Immutable: fixed}), contract.Registry{Immutable: true}},
 		"GHCR":                 {registrytest.NewGHCR("x").Registry, contract.Registry{}},
 		"Docker Hub":           {hub.Unguarded(), contract.Registry{DeletesDigests: true, KeepsTagged: true}},
-		"go-containerregistry": {registrytest.New(true), contract.Registry{DeletesTags: true, DeletesDigests: true}},
+		"go-containerregistry": {registrytest.New(true), contract.Registry{DeletesTags: true, DeletesDigests: true, PutsTags: true}},
 		"without referrers":    {registrytest.New(false), contract.Registry{DeletesTags: true, DeletesDigests: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
