@@ -32,7 +32,7 @@ demo: ## Run the whole chain on this machine; IMAGE=FILE takes an image of yours
 # Lean: no C library, none of the debug pages of grpc and urfave/cli, and inlining
 # only where it is felt: signretry is 6 % smaller for it and takes no longer.
 BIN = bin
-INLINED = regexp/... runtime/... internal/... crypto/...
+INLINED = runtime/... internal/runtime/... crypto/internal/fips140/...
 .PHONY: build
 build: ## Build the three commands into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -gcflags=all=-l $(INLINED:%=-gcflags=%=) \

@@ -195,6 +195,7 @@ func TestCaller_unusableHelm(t *testing.T) {
 func TestCancelled(t *testing.T) {
 	t.Parallel()
 	bothOrders(t, func(t *testing.T, r *team) {
+		t.Helper()
 		// On GitHub the steps of a job that begins after the cancellation run; act skips those
 		// without a condition.
 		for _, step := range []string{"name: Fetch the scripts\n", "name: Install the commands\n", "name: Fetch the records of all apps\n", "name: Undo what this run published\n"} {

@@ -15,13 +15,12 @@ import (
 	"testing"
 )
 
-// gate is what one team sees of a registry: it counts, refuses, and makes tags
+// gate is what one team sees of a registry: it refuses, and makes tags
 // immutable, as Docker Hub and Quay do and these registries cannot.
 type gate struct {
 	host string
 
 	mu        sync.Mutex
-	pushes    int                      // manifests that were written under a tag
 	closed    bool                     // refuses every write
 	immutable bool                     // a tag that exists is neither moved nor deleted
 	down      bool                     // answers 503 to everything
@@ -72,8 +71,6 @@ func (g *gate) refusal(r *http.Request, registry string) (status int, code, mess
 		return http.StatusConflict, "TAG_IMMUTABLE", "tag is immutable"
 	case g.immutable && tagged && r.Method == http.MethodPut && taken(registry, r.URL.Path):
 		return http.StatusForbidden, "DENIED", "tag " + tag + " is already assigned to an image in this repository and cannot be updated due to immutability settings."
-	case tagged && r.Method == http.MethodPut:
-		g.pushes++
 	}
 	return 0, "", ""
 }
@@ -120,12 +117,6 @@ func (g *gate) break503(down bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.down = down
-}
-
-func (g *gate) pushed() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.pushes
 }
 
 // digest is what a tag of the team's names, "" when it does not exist.

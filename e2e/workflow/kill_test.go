@@ -22,6 +22,7 @@ import (
 func TestRerun_afterKill(t *testing.T) {
 	t.Parallel()
 	bothOrders(t, func(t *testing.T, r *team) {
+		t.Helper()
 		r.rekor.Break(outage())
 		cmd := r.prepared(t, with("on_existing_tag: skip", "sign_initial_delay: 30s", "sign_max_delay: 30s")...)
 		if err := cmd.Start(); err != nil {

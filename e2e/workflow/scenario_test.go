@@ -50,6 +50,7 @@ func bothOrders(t *testing.T, scenario func(t *testing.T, r *team)) {
 func TestFirstRun(t *testing.T) {
 	t.Parallel()
 	bothOrders(t, func(t *testing.T, r *team) {
+		t.Helper()
 		r.secrets["GITHUB_TOKEN"], r.secrets["GHCR_TOKEN"], r.secrets["DOCKERHUB_TOKEN"] = "ghs-secret", "ghcr-secret", "hub-secret"
 		got := r.release(t, with("dockerhub_username: me")...)
 		got.want(t, false, "!ghs-secret", "!ghcr-secret", "!hub-secret", "verdict: new, should build: yes", "### Tag check: new", "### signretry", "Verified OK", "started app-sync.yml of org/helm", "!Clean up")
@@ -83,6 +84,7 @@ func TestFirstRun(t *testing.T) {
 func TestRerun_afterSigningFailed(t *testing.T) {
 	t.Parallel()
 	bothOrders(t, func(t *testing.T, r *team) {
+		t.Helper()
 		r.rekor.Break(outage())
 		first := r.release(t, with("sign_max_attempts: 2")...)
 		first.want(t, true, "gave up after 2 attempts", "!Start the update")
@@ -126,6 +128,7 @@ func TestExistingTag(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			bothOrders(t, func(t *testing.T, r *team) {
+				t.Helper()
 				r.release(t, whole...).want(t, false)
 				before := r.published(t)
 				r.again(t)
@@ -152,6 +155,7 @@ func TestExistingTag(t *testing.T) {
 func TestExistingTag_immutable(t *testing.T) {
 	t.Parallel()
 	bothOrders(t, func(t *testing.T, r *team) {
+		t.Helper()
 		r.release(t, whole...).want(t, false)
 		before := r.published(t)
 		r.again(t)
@@ -170,6 +174,7 @@ func TestExistingTag_immutable(t *testing.T) {
 func TestRerun_afterPartialPush(t *testing.T) {
 	t.Parallel()
 	bothOrders(t, func(t *testing.T, r *team) {
+		t.Helper()
 		r.release(t, with("version: 1.2.2")...).want(t, false)
 		earlier := r.tags(t).hubLatest
 		r.again(t)
@@ -254,6 +259,7 @@ func TestCleanup(t *testing.T) {
 			t.Run(step+" "+value, func(t *testing.T) {
 				t.Parallel()
 				bothOrders(t, func(t *testing.T, r *team) {
+					t.Helper()
 					// An earlier release has latest: it gets it back.
 					r.release(t, with("version: 1.2.2")...).want(t, false)
 					earlier := r.tags(t)
@@ -300,6 +306,7 @@ func (r *team) fail(step string, fails bool) {
 func TestRerun_failedJobsAfterCleanup(t *testing.T) {
 	t.Parallel()
 	bothOrders(t, func(t *testing.T, r *team) {
+		t.Helper()
 		apps := []string{`apps: '["app", {"name": "worker", "context": "services/worker"}]'`, "enable_helm_dispatch: true", "helm_repository: org/helm"}
 		r.env = []string{"E2E_FAIL_UPLOAD=pushguard-*-worker-record-1-1"}
 		r.release(t, append(apps, "cleanup_on_failure: true")...).want(t, true, "regcleanup: deleted ref=")
@@ -326,6 +333,7 @@ func TestRerun_failedJobsAfterCleanup(t *testing.T) {
 func TestCleanup_immutable(t *testing.T) {
 	t.Parallel()
 	bothOrders(t, func(t *testing.T, r *team) {
+		t.Helper()
 		r.hub.set(false, true)
 		r.fail("Helm dispatch", true)
 		got := r.release(t, with("cleanup_on_failure: true", "on_existing_tag: skip")...)
@@ -350,6 +358,7 @@ func TestCleanup_immutable(t *testing.T) {
 func TestTwoCalls(t *testing.T) {
 	t.Parallel()
 	bothOrders(t, func(t *testing.T, r *team) {
+		t.Helper()
 		r.release(t, "moving_tags: latest").want(t, false)
 		app := r.published(t)
 		r.attempt = 0 // of the same run: the artifacts lie side by side
