@@ -84,14 +84,14 @@ func TestCheck_agreesWithCosign(t *testing.T) {
 				}
 				identity := j.Identity + tt.identity
 				accepted := false
-				var said string
+				var said strings.Builder
 				for _, judge := range []stack.Judge{e2e.BundleJudges()[0], e2e.LegacyJudges()[0]} {
 					res, err := judge.Verify(t.Context(), identity, image, tt.args...)
 					if err != nil {
 						t.Fatal(err)
 					}
 					accepted = accepted || res.Code == 0
-					said += res.Stderr
+					said.WriteString(res.Stderr)
 				}
 				want := 1
 				if tt.want {
@@ -100,7 +100,7 @@ func TestCheck_agreesWithCosign(t *testing.T) {
 				for _, ref := range []string{image, repository + ":1"} {
 					res := j.check(t, append([]string{"--certificate-identity", identity, ref}, tt.args...)...)
 					if res.Code != want || accepted != (tt.want || tt.lenient) {
-						t.Errorf("check %s: exit %d, want %d; cosign accepts: %t\n%s%s%s", ref, res.Code, want, accepted, res.Stdout, res.Stderr, said)
+						t.Errorf("check %s: exit %d, want %d; cosign accepts: %t\n%s%s%s", ref, res.Code, want, accepted, res.Stdout, res.Stderr, said.String())
 					}
 				}
 			})

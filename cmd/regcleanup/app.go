@@ -89,7 +89,7 @@ func run(ctx context.Context, env *command.Env, common *command.Common, o *optio
 		return context.Cause(ctx)
 	}
 	if !o.delete {
-		return planned(env, common, o, in, steps)
+		return planned(env, common, o, steps)
 	}
 	if err := confirm(ctx, env, o, in, steps); err != nil {
 		return err
@@ -128,7 +128,7 @@ func logDone(env *command.Env, r cleanup.Report) {
 }
 
 // planned answers with the plan alone.
-func planned(env *command.Env, common *command.Common, o *options, in *input, steps []cleanup.Step) error {
+func planned(env *command.Env, common *command.Common, o *options, steps []cleanup.Step) error {
 	reports := make([]cleanup.Report, len(steps))
 	todo, blocked := false, false
 	var failures []error

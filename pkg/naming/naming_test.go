@@ -6,6 +6,7 @@ package naming_test
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -168,7 +169,7 @@ func TestPut_together(t *testing.T) {
 			if puts != test.puts {
 				t.Errorf("%d manifests were put, want %d", puts, test.puts)
 			}
-			taken := append(names[:2:2], naming.Name{Tag: parse(t, "r.example.com/"+repository+":taken"), Digest: ours})
+			taken := slices.Concat(names[:2], []naming.Name{{Tag: parse(t, "r.example.com/"+repository+":taken"), Digest: ours}})
 			for _, r := range n.Put(t.Context(), taken) {
 				if want := map[bool]naming.Outcome{true: naming.Taken, false: naming.Already}[r.Tag.Tag == "taken"]; r.Outcome != want {
 					t.Errorf("%s is %s, want %s", r.Tag, r.Outcome, want)
