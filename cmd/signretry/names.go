@@ -163,19 +163,21 @@ func (a *app) name(ctx context.Context, n naming.Namer, names []naming.Name, rep
 	}
 	ctx, cancel := retry.WithBudget(ctx, a.tool.Common.MaxElapsed) // signing may have used up its own
 	defer cancel()
-	now := time.Now().UTC().Truncate(time.Second)
-	for _, name := range due {
-		image := imageOf(name.Tag)
-		image.Digest = name.Digest
-		err := b.Published(image, "tag", now)
-		if _, other := errors.AsType[*record.OtherRunError](err); !other { // nothing is proved by another run's record
-			b.err = cmp.Or(b.err, err)
-		}
-	}
-	if b.err = cmp.Or(b.err, b.Save()); b.err != nil {
-		return left // without the record nothing could prove whose the tags are
-	}
+	n.OnPut = b.naming
 	return append(n.Put(ctx, due), left...)
+}
+
+// naming notes a name that is about to be put. Without that nothing could prove whose
+// the tag is, so a failure forbids it.
+func (b *book) naming(name naming.Name) error {
+	image := imageOf(name.Tag)
+	image.Digest = name.Digest
+	err := b.Published(image, "tag", time.Now().UTC().Truncate(time.Second))
+	if _, other := errors.AsType[*record.OtherRunError](err); other { // nothing is proved by another run's record
+		err = nil
+	}
+	b.err = cmp.Or(b.err, err, b.Save())
+	return b.err
 }
 
 // namer asks registries with the command's policy.

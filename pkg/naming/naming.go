@@ -61,6 +61,9 @@ type Namer struct {
 	// Copy copies an image to another repository, under its digest. It does not retry.
 	Copy   func(ctx context.Context, from, to registry.Reference) error
 	Policy retry.Policy
+	// OnPut, if set, is told of each name right before it is put: never of one that was
+	// there already, for that is somebody else's work. An error forbids it.
+	OnPut func(Name) error
 	// OnResult, if set, is told of each name as it ends, before the next begins.
 	OnResult func(Result)
 }
@@ -136,6 +139,14 @@ func (n Namer) together(ctx context.Context, names []Name) map[registry.Referenc
 		if err != nil || len(tags) < 2 {
 			continue
 		}
+		for _, name := range names {
+			if n.OnPut != nil && err == nil && slices.Contains(tags, name.Tag.Tag) {
+				err = n.OnPut(name)
+			}
+		}
+		if err != nil {
+			continue
+		}
 		_, _ = n.Registry.PutTags(ctx, image, tags, m)
 		for _, tag := range tags {
 			sent[image.WithTag(tag)] = true
@@ -151,7 +162,13 @@ func (n Namer) put(ctx context.Context, name Name) (Outcome, error) {
 	if err != nil {
 		return Failed, fmt.Errorf("name %s: %w", name.Tag, err)
 	}
-	outcome, now, err := change.Put(ctx, n.Policy, n.Registry, name.Tag, name.Before, m)
+	put := change.Change{Ref: name.Tag, From: name.Before, To: m.Digest, Act: func(ctx context.Context) error {
+		return n.Registry.PutManifest(ctx, name.Tag, m.MediaType, m.Raw)
+	}}
+	if n.OnPut != nil {
+		put.Prove = func(context.Context) error { return n.OnPut(name) }
+	}
+	outcome, now, err := put.Do(ctx, n.Policy, n.Registry)
 	switch {
 	case err != nil:
 		return Failed, fmt.Errorf("name %s: %w", name.Tag, err)

@@ -5,6 +5,7 @@ package naming_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -179,6 +180,40 @@ func TestPut_together(t *testing.T) {
 				t.Errorf("the taken tag names %s, %v", d.Digest, err)
 			}
 		})
+	}
+}
+
+// Who keeps a record is told of a name before it is put, and never of one that was there:
+// the record would prove that somebody else's tag is the run's, and a clean-up take it
+// away. Found by the simulator.
+func TestPut_tellsBefore(t *testing.T) {
+	t.Parallel()
+	store := registrytest.NewStore(registrytest.Rules{})
+	ours, others := store.PutImage(repository, "there", "ours"), store.PutImage(repository, "taken", "others")
+	n := namer(t, registrytest.InProcess{"r.example.com": store})
+	var told []string
+	refused := errors.New("the disk is full")
+	n.OnPut = func(name naming.Name) error {
+		told = append(told, name.Tag.Tag+" is "+store.Tags(repository)[name.Tag.Tag])
+		if name.Tag.Tag == "refused" {
+			return refused
+		}
+		return nil
+	}
+	var names []naming.Name
+	for _, tag := range []string{"there", "taken", "new", "refused"} {
+		names = append(names, naming.Name{Tag: parse(t, "r.example.com/"+repository+":"+tag), Digest: ours})
+	}
+	results := n.Put(t.Context(), names)
+	// Before the request for both, which the refusal forbids, and before the own of each.
+	if diff := cmp.Diff([]string{"new is ", "refused is ", "new is ", "refused is "}, told); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(map[string]string{"there": ours, "taken": others, "new": ours}, store.Tags(repository)); diff != "" {
+		t.Errorf("tags (-want +got):\n%s", diff)
+	}
+	if got := results[3]; got.Outcome != naming.Failed || !errors.Is(got.Err, refused) {
+		t.Errorf("the name that must not be put is %s, %v", got.Outcome, got.Err)
 	}
 }
 
