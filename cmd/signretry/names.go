@@ -38,7 +38,8 @@ func (a *app) names(images []registry.Reference, b *book) ([]naming.Name, []regi
 		}
 		name := naming.Name{Tag: tag.WithTag(tag.Tag), Digest: digest}
 		if t := b.Tag(name.Tag.String()); t != nil {
-			name.Before, name.Moving = b.Before(name.Tag.String()).Digest, t.Moving
+			before := b.Before(name.Tag.String())
+			name.Before, name.Unknown, name.Moving = before.Digest, before.State == record.Unknown, t.Moving
 		}
 		same := slices.IndexFunc(names, func(n naming.Name) bool { return n.Tag == name.Tag })
 		switch {

@@ -32,6 +32,9 @@ type Name struct {
 	// Before is the digest that the tag had before the run, "" for none: the only image
 	// that may be replaced.
 	Before string
+	// Unknown says that nobody knows what the tag had before the run: then it is put only
+	// where it names nothing.
+	Unknown bool
 	// Moving says that the tag moves between releases. It is put after all that do not.
 	Moving bool
 }
@@ -189,6 +192,9 @@ type TakenError struct {
 }
 
 func (e *TakenError) Error() string {
+	if e.Name.Unknown {
+		return fmt.Sprintf("name %s: it is %s now, and the record does not say what it was before the run: it was left as it is", e.Name.Tag, e.Now)
+	}
 	was := "absent before the run"
 	if e.Name.Before != "" {
 		was = e.Name.Before + " before the run"
@@ -198,6 +204,9 @@ func (e *TakenError) Error() string {
 
 // Hint says what to do next.
 func (e *TakenError) Hint() string {
+	if e.Name.Unknown {
+		return "run tagcheck again with the same record, which notes what the tag is; then run the same command again"
+	}
 	return "find out who publishes the same tag; then publish under another tag, or give this one the image by hand: crane tag " +
 		e.Name.Tag.Name() + "@" + e.Name.Digest + " " + e.Name.Tag.Tag
 }

@@ -50,7 +50,7 @@ func TestPut(t *testing.T) {
 	down := registrytest.Text(http.StatusServiceUnavailable, "text/plain", "down")
 	for name, test := range map[string]struct {
 		tags  map[string]string // before: tag → content
-		names []string          // TAG, TAG<CONTENT with what it was before, ~TAG for a moving one
+		names []string          // TAG, TAG<CONTENT with what it was before, TAG? where nobody knows, ~TAG for a moving one
 		fault *registrytest.Fault
 		want  string            // TAG=outcome …
 		after map[string]string // tag → content
@@ -61,6 +61,8 @@ func TestPut(t *testing.T) {
 		"a moving one":                      {map[string]string{"latest": old}, []string{"~latest<old"}, nil, "latest=named", map[string]string{"latest": ours}},
 		"a moving one, moved by others":     {map[string]string{"latest": others}, []string{"~latest<old"}, nil, "latest=taken", map[string]string{"latest": others}},
 		"a moving one, deleted by others":   {nil, []string{"~latest<old"}, nil, "latest=taken", map[string]string{}},
+		"an unknown one, that is not there": {nil, []string{"~latest?"}, nil, "latest=named", map[string]string{"latest": ours}},
+		"an unknown one, that is there":     {map[string]string{"latest": old}, []string{"~latest?"}, nil, "latest=taken", map[string]string{"latest": old}},
 		"those that stay come first":        {map[string]string{"latest": old}, []string{"~latest<old", "1", "1.2"}, nil, "1=named 1.2=named latest=named", map[string]string{"1": ours, "1.2": ours, "latest": ours}},
 		"no moving one without its release": {map[string]string{"1": others, "latest": old}, []string{"~latest<old", "1"}, nil, "1=taken latest=failed", map[string]string{"1": others, "latest": old}},
 		"an outage passes":                  {nil, []string{"1"}, &registrytest.Fault{Method: http.MethodPut, Times: 2, Answer: down}, "1=named", map[string]string{"1": ours}},
@@ -86,9 +88,10 @@ func TestPut(t *testing.T) {
 			var names []naming.Name
 			for _, word := range test.names {
 				word, moving := strings.CutPrefix(word, "~")
+				word, unknown := strings.CutSuffix(word, "?")
 				tag, before, _ := strings.Cut(word, "<")
 				names = append(names, naming.Name{
-					Tag: parse(t, "r.example.com/"+repository+":"+tag), Digest: contents[ours], Before: contents[before], Moving: moving,
+					Tag: parse(t, "r.example.com/"+repository+":"+tag), Digest: contents[ours], Before: contents[before], Moving: moving, Unknown: unknown,
 				})
 			}
 			var got []string
@@ -214,6 +217,30 @@ func TestPut_tellsBefore(t *testing.T) {
 	}
 	if got := results[3]; got.Outcome != naming.Failed || !errors.Is(got.Err, refused) {
 		t.Errorf("the name that must not be put is %s, %v", got.Outcome, got.Err)
+	}
+}
+
+// What is said of a tag that was left as it is, and what to do next.
+func TestTakenError(t *testing.T) {
+	t.Parallel()
+	tag := parse(t, "r.example.com/"+repository+":1")
+	for name, test := range map[string]struct {
+		naming.Name
+
+		now, want, hint string
+	}{
+		"absent before":  {naming.Name{}, "sha256:b", "it was absent before the run and is sha256:b now", "crane tag"},
+		"another before": {naming.Name{Before: "sha256:a"}, "no image", "it was sha256:a before the run and is no image now", "crane tag"},
+		"nobody knows":   {naming.Name{Unknown: true}, "sha256:b", "it is sha256:b now, and the record does not say what it was", "run tagcheck again"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test.Tag = tag
+			e := &naming.TakenError{Name: test.Name, Now: test.now}
+			if !strings.Contains(e.Error(), test.want) || !strings.Contains(e.Hint(), test.hint) {
+				t.Errorf("%q, hint %q", e, e.Hint())
+			}
+		})
 	}
 }
 
