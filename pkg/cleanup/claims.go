@@ -26,7 +26,7 @@ func Claims(records []*record.Record) ([]Claim, error) {
 	slices.SortStableFunc(records, func(a, b *record.Record) int { return a.Run.Attempt - b.Run.Attempt })
 	for _, r := range records {
 		for _, t := range r.Tags {
-			c, err := claim(t, r.Intended(t.Ref))
+			c, err := claim(t)
 			if err != nil {
 				return nil, err
 			}
@@ -82,7 +82,7 @@ func checkedAt(t record.Tag) time.Time {
 	return t.Before.CheckedAt
 }
 
-func claim(t record.Tag, published string) (Claim, error) {
+func claim(t record.Tag) (Claim, error) {
 	ref, err := registry.ParseReference(t.Ref)
 	if err != nil {
 		return Claim{}, fmt.Errorf("read record: %w", err)
@@ -99,9 +99,11 @@ func claim(t record.Tag, published string) (Claim, error) {
 			c.Before = Before{Known: true, Digest: t.Before.Digest}
 		}
 	}
-	if published != "" && !registry.ValidDigest(published) {
-		return Claim{}, fmt.Errorf("read record: %s: published digest %q is none", t.Ref, published)
+	if t.Published != nil {
+		if !registry.ValidDigest(t.Published.Digest) {
+			return Claim{}, fmt.Errorf("read record: %s: published digest %q is none", t.Ref, t.Published.Digest)
+		}
+		c.Published = t.Published.Digest
 	}
-	c.Published = published
 	return c, nil
 }

@@ -105,8 +105,9 @@ func (r *Record) Before(ref string) State {
 	return State{}
 }
 
-// IsOwn reports whether the digest is what this run published under a tag that was not
-// there before the run, or moved the tag to.
+// IsOwn reports whether the digest is what this run published, or was to put, under a tag
+// that had another image before the run, or none. It lets the run go on; it is no proof
+// for a clean-up, since another run of the same commit may have put the same image there.
 func (r *Record) IsOwn(ref, digest string) bool {
 	t := r.Tag(ref)
 	return t != nil && digest != "" && r.Intended(ref) == digest &&
@@ -162,7 +163,7 @@ func (r *Record) PushedTo(name string) string {
 // ToSign lists the images that this run has to sign: those that it published, under
 // their tags or by their digests, those that a run which built nothing has found, and
 // those that are still to get a tag. A moving tag that this run did not publish is
-// someone else's.
+// someone else's, and what was seen to be under a tag no more is not there to be signed.
 func (r *Record) ToSign() []Image {
 	var images []Image
 	add := func(image Image) {
@@ -174,7 +175,7 @@ func (r *Record) ToSign() []Image {
 	for i := range r.Tags {
 		t := &r.Tags[i]
 		name, tag, ok := cut(t.Ref)
-		if digest := t.digest(); ok && digest != "" && (t.Published != nil || !t.Moving && t.Due == nil) {
+		if digest := t.digest(); ok && digest != "" && (t.Published != nil && !t.lost() || !t.Moving && t.Due == nil) {
 			images = append(images, Image{Name: name, Tag: tag, Digest: digest})
 		}
 	}
@@ -265,7 +266,7 @@ func (t *Tag) add(signatures ...Signature) {
 // digest is what the tag names, as far as the record knows.
 func (t *Tag) digest() string {
 	switch {
-	case t.Published != nil:
+	case t.Published != nil && !t.lost():
 		return t.Published.Digest
 	case t.Now != nil: // a later look than Before
 		return t.Now.Digest
@@ -273,6 +274,12 @@ func (t *Tag) digest() string {
 		return t.Before.Digest
 	}
 	return ""
+}
+
+// lost reports whether the tag had something else than what this run had published, or
+// nothing, when it was last seen: it was undone, or somebody has moved it.
+func (t *Tag) lost() bool {
+	return t.Published != nil && t.Now != nil && t.Now.State != Unknown && t.Now.Digest != t.Published.Digest && !t.Now.CheckedAt.Before(t.Published.At)
 }
 
 func (s Signature) same(other Signature) bool {

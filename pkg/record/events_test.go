@@ -6,6 +6,7 @@ package record_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -74,6 +75,11 @@ func TestSeen(t *testing.T) {
 func TestToSign(t *testing.T) {
 	t.Parallel()
 	published := &record.Published{Digest: digest}
+	pushed := &record.Published{Digest: digest, At: at}
+	seen := func(s record.State, d string, when time.Duration) *record.State {
+		s.Digest, s.CheckedAt = d, at.Add(when)
+		return &s
+	}
 	r := record.New(record.Run{})
 	r.Tags = []record.Tag{
 		{Ref: "localhost:5000/org/app:published", Before: &absent, Published: published},
@@ -84,6 +90,12 @@ func TestToSign(t *testing.T) {
 		{Ref: "docker.io/org/app:absent", Before: &absent},
 		{Ref: "docker.io/org/app:gone", Before: &present, Now: &absent},
 		{Ref: "docker.io/org/app:unknown", Before: &unknown},
+		{Ref: "docker.io/org/app:undone", Before: &absent, Published: pushed, Now: seen(absent, "", time.Second)},
+		{Ref: "docker.io/org/app:restored", Moving: true, Before: &present, Published: pushed, Now: seen(present, other, time.Second)},
+		{Ref: "docker.io/org/app:taken", Before: &absent, Published: pushed, Now: seen(present, other, time.Second)},
+		{Ref: "docker.io/org/app:seen-before", Before: &absent, Published: pushed, Now: seen(absent, "", -time.Second)},
+		{Ref: "docker.io/org/app:not-asked", Before: &absent, Published: pushed, Now: seen(unknown, "", time.Second)},
+		{Ref: "docker.io/org/app:still", Moving: true, Before: &absent, Published: pushed, Now: seen(present, digest, time.Second)},
 		{Ref: "localhost:5000/org/app", Published: published},
 		{Ref: "docker.io/org/app@" + digest, Published: published},
 	}
@@ -92,6 +104,10 @@ func TestToSign(t *testing.T) {
 		{Name: "docker.io/org/app", Tag: "found", Digest: digest},
 		{Name: "docker.io/org/app", Tag: "found-later", Digest: digest},
 		{Name: "docker.io/org/app", Tag: "moved", Digest: digest},
+		{Name: "docker.io/org/app", Tag: "taken", Digest: other},
+		{Name: "docker.io/org/app", Tag: "seen-before", Digest: digest},
+		{Name: "docker.io/org/app", Tag: "not-asked", Digest: digest},
+		{Name: "docker.io/org/app", Tag: "still", Digest: digest},
 	}
 	if diff := cmp.Diff(want, r.ToSign()); diff != "" {
 		t.Errorf("ToSign (-want +got):\n%s", diff)
