@@ -26,7 +26,7 @@ func start(t *testing.T, h http.Handler) (*registry.Client, registry.Reference) 
 		t.Fatal(err)
 	}
 	t.Cleanup(stop)
-	c, err := host.Open(t.Context(), registry.Options{Timeout: 500 * time.Millisecond}, nil)
+	c, err := host.Open(t.Context(), registry.Options{Timeout: 3 * time.Second}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
