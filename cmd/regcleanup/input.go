@@ -25,13 +25,13 @@ type input struct {
 }
 
 func readInput(env *command.Env, common *command.Common, o *options, args []string) (*input, error) {
-	given := slices.Clone(common.Records)
+	patterns := common.Records
 	images := splitArgs(common, args)
 	if o.publishedOnly != "" || len(images) > 0 {
 		return inputOfImages(common, o, images)
 	}
 	if len(common.Records) == 0 {
-		if patterns := slices.DeleteFunc(given, func(p string) bool { return !strings.ContainsAny(p, "*?[") }); len(patterns) > 0 {
+		if len(patterns) > 0 { // a file that is named is a record, there or not
 			env.Warn("no record matches "+strings.Join(patterns, ", ")+": no job of this run has come as far as to publish", "changed", "nothing")
 			return &input{}, nil
 		}

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -85,17 +84,8 @@ func TestCaller_checkoutRef(t *testing.T) {
 	t.Parallel()
 	r := newTeam(t)
 	r.write(t, "app.txt", "of the commit")
-	git := func(args ...string) string {
-		cmd := exec.CommandContext(t.Context(), "git", args...)
-		cmd.Dir, cmd.Env = r.dir, machine()
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("git %q: %v\n%s", args, err, out)
-		}
-		return strings.TrimSpace(string(out))
-	}
-	git("-c", "user.name=e2e", "-c", "user.email=e2e@example.com", "commit", "-q", "-a", "-m", "made by the run")
-	commit := git("rev-parse", "HEAD")
+	r.git(t, "-c", "user.name=e2e", "-c", "user.email=e2e@example.com", "commit", "-q", "-a", "-m", "made by the run")
+	commit := r.git(t, "rev-parse", "HEAD")
 	r.write(t, "app.txt", "of the work tree")
 	r.release(t, "version: 1.2.2").want(t, false)
 	r.again(t)
@@ -213,11 +203,7 @@ func TestCancelled(t *testing.T) {
 				t.Log(log.String())
 			}
 		})
-		for deadline := time.Now().Add(time.Minute); len(r.rekor.Calls("POST", "/api/")) == 0; time.Sleep(50 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatal("Rekor was not asked within a minute")
-			}
-		}
+		r.awaitRekor(t)
 		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 			t.Fatal(err)
 		}

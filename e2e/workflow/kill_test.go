@@ -28,11 +28,7 @@ func TestRerun_afterKill(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		for deadline := time.Now().Add(time.Minute); len(r.rekor.Calls("POST", "/api/")) == 0; time.Sleep(50 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatal("Rekor was not asked within a minute")
-			}
-		}
+		r.awaitRekor(t)
 		kill(t, cmd)
 
 		r.rekor.Heal()

@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/LerianStudio/pushguard/e2e/stack"
 )
@@ -106,10 +107,28 @@ func (r *team) clone(t *testing.T) {
 		{"-c", "user.name=e2e", "-c", "user.email=e2e@example.com", "commit", "-q", "-m", "a release"},
 		{"tag", "v1.2.3"},
 	} {
-		cmd := exec.CommandContext(t.Context(), "git", args...)
-		cmd.Dir, cmd.Env = r.dir, machine()
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("git %q: %v\n%s", args, err, out)
+		r.git(t, args...)
+	}
+}
+
+// git runs git in the repository and returns what it prints.
+func (r *team) git(t *testing.T, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "git", args...)
+	cmd.Dir, cmd.Env = r.dir, machine()
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("git %q: %v\n%s", args, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// awaitRekor waits until the log is asked for the first time.
+func (r *team) awaitRekor(t *testing.T) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); len(r.rekor.Calls("POST", "/api/")) == 0; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("Rekor was not asked within a minute")
 		}
 	}
 }

@@ -48,17 +48,24 @@ func (r *team) runSteps(t *testing.T) ran {
 	return r.act(t, "", args...)
 }
 
-// The steps of README: signing is down, then a later step fails, then all is well.
-func TestSteps_readme(t *testing.T) {
-	t.Parallel()
+// unsignedSteps is a team that has run the steps of a page while signing was down.
+func unsignedSteps(t *testing.T, page string) *team {
+	t.Helper()
 	r := newTeam(t)
 	r.watch(t)
-	r.steps(t, "README.md")
+	r.steps(t, page)
 	r.env = []string{"SIGNRETRY_MAX_ATTEMPTS=2", "SIGNRETRY_INITIAL_DELAY=50ms"}
 	r.rekor.Break(outage())
 	r.runSteps(t).want(t, true, "verdict: new", "gave up after 2 attempts")
 	r.wantTags(t, tags{})
 	r.rekor.Heal()
+	return r
+}
+
+// The steps of README: signing is down, then a later step fails, then all is well.
+func TestSteps_readme(t *testing.T) {
+	t.Parallel()
+	r := unsignedSteps(t, "README.md")
 	r.env = []string{"FAIL_LATER=1", "REGCLEANUP_DELETE=true"}
 	r.again(t)
 	r.runSteps(t).want(t, true, "regcleanup: this is the plan", "delete  planned")
@@ -73,14 +80,7 @@ func TestSteps_readme(t *testing.T) {
 // The steps of docs/workflow.md: the next attempt has the record, and builds nothing.
 func TestSteps_withRecord(t *testing.T) {
 	t.Parallel()
-	r := newTeam(t)
-	r.watch(t)
-	r.steps(t, "docs/workflow.md")
-	r.env = []string{"SIGNRETRY_MAX_ATTEMPTS=2", "SIGNRETRY_INITIAL_DELAY=50ms"}
-	r.rekor.Break(outage())
-	r.runSteps(t).want(t, true, "verdict: new", "gave up after 2 attempts")
-	r.wantTags(t, tags{})
-	r.rekor.Heal()
+	r := unsignedSteps(t, "docs/workflow.md")
 	r.runSteps(t).want(t, false, "verdict: pushed, should build: no", "!exporting to image")
 	r.wantSigned(t, r.published(t))
 	r.runSteps(t).want(t, false, "verdict: complete, should build: no", "already signed")

@@ -17,11 +17,15 @@ import (
 // earliest certain look. Where they disagree on what was published, the later attempt
 // counts; when they are of one attempt, nothing is taken as known.
 func Claims(records []*record.Record) ([]Claim, error) {
-	var claims []Claim
-	places := map[string]int{}
-	looks := map[string]time.Time{}
-	published := map[string]int{} // by tag: the attempt that published it
-	disputed := map[string]int{}  // by tag: the attempt whose records disagree
+	type merged struct {
+		Claim
+
+		look     time.Time // of Before
+		attempt  int       // that published
+		disputed bool      // by records of that attempt
+	}
+	tags := map[string]*merged{}
+	var order []*merged
 	records = slices.Clone(records)
 	slices.SortStableFunc(records, func(a, b *record.Record) int { return a.Run.Attempt - b.Run.Attempt })
 	for _, r := range records {
@@ -30,28 +34,30 @@ func Claims(records []*record.Record) ([]Claim, error) {
 			if err != nil {
 				return nil, err
 			}
-			i, known := places[t.Ref]
-			if !known {
-				places[t.Ref] = len(claims)
-				looks[t.Ref], published[t.Ref] = checkedAt(t), r.Run.Attempt
-				claims = append(claims, c)
+			old := tags[t.Ref]
+			if old == nil {
+				old = &merged{Claim: c, look: checkedAt(t), attempt: r.Run.Attempt}
+				tags[t.Ref], order = old, append(order, old)
 				continue
 			}
-			old := &claims[i]
-			if attempt, yes := disputed[t.Ref]; yes && attempt == r.Run.Attempt {
+			if old.disputed && old.attempt == r.Run.Attempt {
 				continue
 			}
-			if c.Before.Known && (!old.Before.Known || checkedAt(t).Before(looks[t.Ref])) {
-				old.Before, looks[t.Ref] = c.Before, checkedAt(t)
+			if c.Before.Known && (!old.Before.Known || checkedAt(t).Before(old.look)) {
+				old.Before, old.look = c.Before, checkedAt(t)
 			}
 			switch {
 			case c.Published == "" || c.Published == old.Published:
-			case old.Published == "" || published[t.Ref] < r.Run.Attempt:
-				old.Published, published[t.Ref] = c.Published, r.Run.Attempt
+			case old.Published == "" || old.attempt < r.Run.Attempt:
+				old.Published, old.attempt, old.disputed = c.Published, r.Run.Attempt, false
 			default:
-				old.Published, old.Before, disputed[t.Ref] = "", Before{}, r.Run.Attempt
+				old.Published, old.Before, old.disputed = "", Before{}, true
 			}
 		}
+	}
+	claims := make([]Claim, len(order))
+	for i, m := range order {
+		claims[i] = m.Claim
 	}
 	return claims, nil
 }

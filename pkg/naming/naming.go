@@ -67,8 +67,6 @@ type Namer struct {
 	// OnPut, if set, is told of each name right before it is put: never of one that was
 	// there already, for that is somebody else's work. An error forbids it.
 	OnPut func(Name) error
-	// OnResult, if set, is told of each name as it ends, before the next begins.
-	OnResult func(Result)
 }
 
 // Put puts the names on their images, one after another: first those that stay, then
@@ -82,7 +80,7 @@ func (n Namer) Put(ctx context.Context, names []Name) []Result {
 	for _, names := range [][]Name{stay, move} {
 		names, left := split(names, func(name Name) bool { return !name.Moving || !unnamed[name.Digest] })
 		for _, name := range left {
-			results = n.note(results, Result{name, Failed, fmt.Errorf("name %s: the image lacks a tag that stays; moving tags come after those", name.Tag)})
+			results = append(results, Result{name, Failed, fmt.Errorf("name %s: the image lacks a tag that stays; moving tags come after those", name.Tag)})
 		}
 		sent := n.together(ctx, names)
 		for _, name := range names {
@@ -94,17 +92,10 @@ func (n Namer) Put(ctx context.Context, names []Name) []Result {
 			if r.Err != nil && !name.Moving {
 				unnamed[name.Digest] = true
 			}
-			results = n.note(results, r)
+			results = append(results, r)
 		}
 	}
 	return results
-}
-
-func (n Namer) note(results []Result, r Result) []Result {
-	if n.OnResult != nil {
-		n.OnResult(r)
-	}
-	return append(results, r)
 }
 
 func split(names []Name, keep func(Name) bool) (kept, rest []Name) {

@@ -106,28 +106,42 @@ func (c *Client) get(ctx context.Context, op string, ref Reference) (Manifest, e
 
 // PutManifest writes raw under ref's tag, or under its own digest when ref has none.
 func (c *Client) PutManifest(ctx context.Context, ref Reference, mediaType string, raw []byte) error {
+	_, err := c.putManifest(ctx, ref, mediaType, raw)
+	return err
+}
+
+// putManifest is PutManifest; it returns the header of the registry's answer.
+func (c *Client) putManifest(ctx context.Context, ref Reference, mediaType string, raw []byte) (header http.Header, err error) {
 	m, err := manifest.New(manifest.WithRaw(raw), manifest.WithDesc(descriptor.Descriptor{
 		MediaType: mediaType, Digest: digest(raw), Size: int64(len(raw)),
 	}))
 	if err != nil {
-		return fmt.Errorf("write manifest %s: %w", ref, err)
+		return nil, fmt.Errorf("write manifest %s: %w", ref, err)
 	}
 	target := ref.regclient()
 	if ref.Tag != "" {
 		target.Digest = ""
 	}
-	return c.do(ctx, "write manifest", ref, func(ctx context.Context, rc *regclient.RegClient) error {
-		return rc.ManifestPut(ctx, target, m)
+	err = c.do(ctx, "write manifest", ref, func(ctx context.Context, rc *regclient.RegClient) error {
+		err := rc.ManifestPut(ctx, target, m)
+		if seen, ok := ctx.Value(traceKey{}).(*trace); ok {
+			a, _ := seen.last("/manifests/")
+			header = a.header
+		}
+		return err
 	})
+	return header, err
 }
 
 // PutTags puts several tags on the manifest ref.Digest, which the registry has, with one
 // request. It returns those that the registry says it has put: none where it does not
 // know how.
 func (c *Client) PutTags(ctx context.Context, ref Reference, tags []string, m Manifest) ([]string, error) {
-	t := &withTags{tags: tags}
-	err := c.PutManifest(context.WithValue(ctx, tagsKey{}, t), ref.WithDigest(m.Digest), m.MediaType, m.Raw)
-	return t.confirmed, err
+	header, err := c.putManifest(context.WithValue(ctx, tagsKey{}, tags), ref.WithDigest(m.Digest), m.MediaType, m.Raw)
+	if err != nil {
+		return nil, err
+	}
+	return Split(header.Values("OCI-Tag")), nil
 }
 
 // DeleteTag removes one tag and leaves the manifest and its other tags

@@ -92,15 +92,13 @@ func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 		return r.requestToken(req)
 	}
 	a := &answer{method: req.Method, path: req.URL.Path, at: time.Now()}
-	tags, _ := req.Context().Value(tagsKey{}).(*withTags)
-	resp, err := r.next.RoundTrip(tags.put(mountFromItself(req)))
+	resp, err := r.next.RoundTrip(withTags(mountFromItself(req)))
 	if err != nil {
 		a.err = err
 		t.add(a)
 		return nil, err
 	}
 	a.status, a.header = resp.StatusCode, resp.Header.Clone()
-	tags.confirm(req, resp)
 	resp.Header.Del("Retry-After")
 	limit := int64(maxBody)
 	if strings.Contains(req.URL.Path, "/blobs/") {
@@ -149,38 +147,21 @@ func mountFromItself(req *http.Request) *http.Request {
 	return req
 }
 
-// withTags are the tags that one PUT of a manifest by its digest is to put on it, and
-// those that the registry says it has put (distribution specification, "Pushing
-// Manifests": end-7b, the parameter tag and the header OCI-Tag). regclient v0.11.7 does
-// so for digests other than SHA-256 alone.
-type withTags struct {
-	tags, confirmed []string
-}
-
+// tagsKey is that of the tags which a PUT of a manifest by its digest is to put on it
+// (distribution specification, "Pushing Manifests": end-7b, the parameter tag). regclient
+// v0.11.7 does so for digests other than SHA-256 alone.
 type tagsKey struct{}
 
-func (t *withTags) applies(req *http.Request) bool {
-	return t != nil && req.Method == http.MethodPut && strings.Contains(req.URL.Path, "/manifests/")
-}
-
-func (t *withTags) put(req *http.Request) *http.Request {
-	if !t.applies(req) {
+func withTags(req *http.Request) *http.Request {
+	tags, _ := req.Context().Value(tagsKey{}).([]string)
+	if len(tags) == 0 || req.Method != http.MethodPut || !strings.Contains(req.URL.Path, "/manifests/") {
 		return req
 	}
 	query := req.URL.Query()
-	query["tag"] = t.tags
+	query["tag"] = tags
 	req = req.Clone(req.Context())
 	req.URL.RawQuery = query.Encode()
 	return req
-}
-
-func (t *withTags) confirm(req *http.Request, resp *http.Response) {
-	if !t.applies(req) || resp.StatusCode != http.StatusCreated {
-		return
-	}
-	for _, value := range resp.Header.Values("OCI-Tag") {
-		t.confirmed = append(t.confirmed, Split([]string{value})...)
-	}
 }
 
 // requestToken sends a request for a token. Its answer is small and read here, so that
