@@ -19,6 +19,7 @@ import (
 	"github.com/LerianStudio/pushguard/pkg/registry"
 	"github.com/LerianStudio/pushguard/pkg/registry/host"
 	"github.com/LerianStudio/pushguard/pkg/registry/registrytest"
+	"github.com/LerianStudio/pushguard/pkg/registry/registrytest/contract"
 	"github.com/LerianStudio/pushguard/pkg/retry"
 )
 
@@ -303,7 +304,7 @@ func (w *world) attach(t *testing.T, tag string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.client.Attach(t.Context(), ref, "application/vnd.oci.image.manifest.v1+json", raw); err != nil {
+	if _, err := contract.Attach(t.Context(), w.client.Client, ref, "application/vnd.oci.image.manifest.v1+json", raw); err != nil {
 		t.Fatal(err)
 	}
 }

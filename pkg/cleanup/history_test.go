@@ -78,7 +78,7 @@ func (f roundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return
 // history is one random world: what was there, what this run pushed, what others did
 // in between, and everything that went wrong while it was cleaned up.
 type history struct {
-	distortions
+	registrytest.Distortion
 
 	t         *testing.T
 	rng       *rand.Rand
@@ -142,14 +142,14 @@ func (h *history) front(next http.Handler) http.Handler {
 		}
 		h.note("%s %s%s", req.Method, req.URL.Host, req.URL.Path)
 		if !h.chaos {
-			if !h.answer(w, req) {
+			if !h.Answer(w, req) {
 				next.ServeHTTP(w, req)
 			}
 			return
 		}
 		h.sweeping = h.sweeping || strings.Contains(req.URL.Path, "/referrers/") || strings.Contains(req.URL.Path, "/manifests/sha256-")
 		h.interfere(req)
-		if h.answer(w, req) {
+		if h.Answer(w, req) {
 			return
 		}
 		switch h.rng.IntN(40) {
@@ -206,14 +206,14 @@ func (h *history) others(tag string) {
 // pass lets the time pass after which everybody sees what somebody has done: what
 // nobody can see, nobody can respect.
 func (h *history) pass() {
-	if h.delays() {
-		time.Sleep(h.window)
+	if h.Delays() {
+		time.Sleep(h.Window)
 	}
 }
 
 // changed judges each change of a tag: only what is proven may change, as proven.
 func (h *history) changed(now registrytest.View, tag, from, to string) {
-	h.distortions.note(now, tag, from, to)
+	h.Note(now, tag, from, to)
 	if h.foreign {
 		return
 	}
@@ -246,11 +246,15 @@ var tags = []string{"1", "1.2", "latest", "stable"}
 func (l *lab) begin(t *testing.T, seed uint64) *history {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 1))
-	h := &history{t: t, rng: rng, name: fmt.Sprintf("history %d", seed), host: hosts[seed%3], claims: map[string]*cleanup.Claim{}, foreign: true, distortions: distort(rng)}
+	h := &history{t: t, rng: rng, name: fmt.Sprintf("history %d", seed), host: hosts[seed%3], claims: map[string]*cleanup.Claim{}, foreign: true}
 	l.now = h
 	h.detach = rng.IntN(2) == 0
 	l.serve(h)
 	h.store.OnTag = h.changed
+	h.Distortion = registrytest.Distortion{
+		Store: h.store, Repository: repository, IntN: rng.IntN, Omits: func(tag string) bool { return h.claims[tag] != nil },
+		List: []string{"", "", "", "", "fails", "omits", "lags"}[rng.IntN(7)], Stale: rng.IntN(6) == 0, Window: time.Duration(1+rng.IntN(5)) * time.Second,
+	}
 	for i := range 2 {
 		h.digests = append(h.digests, h.store.PutImage(repository, "", fmt.Sprint(i)))
 	}
@@ -298,7 +302,7 @@ func (l *lab) serve(h *history) {
 		l.servers["registry-1.docker.io"], l.servers["hub.docker.com"] = l.hub.Unguarded(), l.hubAPI
 	default:
 		rules := registrytest.Rules{Referrers: rng.IntN(2) == 0}
-		refusal := refusals[rng.IntN(len(refusals))]
+		refusal := registrytest.Refusals[rng.IntN(len(registrytest.Refusals))]
 		switch rng.IntN(5) {
 		case 0:
 			rules.DeleteTag = &refusal
@@ -311,18 +315,6 @@ func (l *lab) serve(h *history) {
 		h.store = registrytest.NewStore(rules)
 		l.servers[h.host] = h.store
 	}
-}
-
-// refusals are the forms in which registries refuse a deletion.
-var refusals = []registrytest.Refusal{
-	{Status: 405, Code: "UNSUPPORTED", Message: "The operation is unsupported."},
-	{Status: 400, Code: "DIGEST_INVALID", Message: "provided digest did not match uploaded content"},
-	{Status: 400, Code: "UNSUPPORTED", Message: "the operation isn't supported"},
-	{Status: 404, Code: "MANIFEST_UNKNOWN", Message: "manifest unknown"},
-	{Status: 406, Text: "{\"errors\":[{\"status\":406,\"message\":\"Not Acceptable\"}]}"},
-	{Status: 404, Text: "404 page not found"},
-	{Status: 405, Text: "Method Not Allowed"},
-	{Status: 501, Text: "Not Implemented"},
 }
 
 // run is tagcheck's look and the push, as the record has them.
@@ -355,17 +347,11 @@ func (l *lab) run(h *history) {
 		}
 		if rng.IntN(3) == 0 {
 			referrer := h.store.Put(repository, "", registrytest.MediaTypeManifest, referrerOf(image))
-			if !h.referrersAPI() {
+			if !h.store.OffersReferrers() {
 				h.store.Put(repository, "sha256-"+hex, registrytest.MediaTypeIndex, indexOf(referrer))
 			}
 		}
 	}
-}
-
-func (h *history) referrersAPI() bool {
-	w := httptest.NewRecorder()
-	h.store.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/v2/"+repository+"/referrers/"+h.published, nil))
-	return w.Code == http.StatusOK
 }
 
 func indexOf(digests ...string) string {
@@ -425,7 +411,7 @@ func (l *lab) live(ctx context.Context, t *testing.T, seed uint64) (undone int) 
 	l.clean(ctx, h)
 	h.pass()
 	// Where a list is wrong in another way each time, another run may get further.
-	settled := h.list == "" || h.list == "fails"
+	settled := h.List == "" || h.List == "fails"
 	if diff := cmp.Diff(before, h.store.Tags(repository)); diff != "" && settled {
 		h.fatalf("running it again changed tags:\n%s", diff)
 	}
@@ -453,7 +439,7 @@ func (h *history) converged(reports []cleanup.Report) {
 			continue
 		}
 		i := slices.IndexFunc(reports, func(r cleanup.Report) bool { return r.Claim.Ref == c.Ref })
-		unlisted := h.list != "" // then nothing proves that a digest is free
+		unlisted := h.List != "" // then nothing proves that a digest is free
 		lost := c.Before.Digest != "" && !h.store.Has(repository, c.Before.Digest)
 		if i >= 0 && reports[i].Outcome == cleanup.Failed && unlisted && h.blockable {
 			continue

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -159,7 +160,8 @@ func (c Cleaner) versionsOf(ctx context.Context, claims []Claim) map[registry.Re
 			wanted[claim.Ref.Name()] = append(wanted[claim.Ref.Name()], claim.Ref)
 		}
 	}
-	for _, refs := range wanted {
+	for _, name := range slices.Sorted(maps.Keys(wanted)) {
+		refs := wanted[name]
 		tags := map[string]bool{}
 		for _, ref := range refs {
 			tags[ref.Tag] = true

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -167,7 +168,7 @@ func (r *run) list(ctx context.Context, ref registry.Reference) (map[string]stri
 			found[tag] = ""
 		}
 	}
-	for tag := range known.seen {
+	for _, tag := range slices.Sorted(maps.Keys(known.seen)) { // the same requests in every run
 		if _, listed := found[tag]; listed {
 			continue
 		}
@@ -213,7 +214,8 @@ func (r *run) read(ctx context.Context, ref registry.Reference) (*needs, error) 
 	if err != nil {
 		return nil, err
 	}
-	for tag, digest := range tags {
+	for _, tag := range slices.Sorted(maps.Keys(tags)) {
+		digest := tags[tag]
 		if _, attached := registry.AttachedTo(tag); attached || digest != "" && r.deletes(ref.WithTag(tag), digest) {
 			continue
 		}

@@ -12,9 +12,11 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -262,7 +264,7 @@ func TestRun_unnamedImages(t *testing.T) {
 // Every form in which a registry refuses to delete by tag leads to the digest.
 func TestRun_formsOfRefusal(t *testing.T) {
 	t.Parallel()
-	for _, refusal := range refusals {
+	for _, refusal := range registrytest.Refusals {
 		t.Run(fmt.Sprint(refusal.Status, " ", refusal.Code, refusal.Text), func(t *testing.T) {
 			t.Parallel()
 			store := registrytest.NewStore(registrytest.Rules{DeleteTag: &refusal})
@@ -722,5 +724,75 @@ func TestNoTagDelete(t *testing.T) {
 	})
 	if err != nil || files < 100 {
 		t.Errorf("%d files read: %v", files, err)
+	}
+}
+
+// A list of referrers that cannot be written keeps what it lists: distribution and others
+// take no list that names what is gone, and nobody could attach anything any more. Found
+// by the simulator.
+func TestRun_listOfReferrersRefused(t *testing.T) {
+	t.Parallel()
+	store := registrytest.NewStore(registrytest.Rules{})
+	other, published := store.PutImage(repository, "other", "y"), store.PutImage(repository, "1", "x")
+	ours := store.Put(repository, "", registrytest.MediaTypeManifest, referrerOf(published))
+	theirs := store.Put(repository, "", registrytest.MediaTypeManifest, referrerOf(other))
+	list := registry.FallbackTag(published)
+	store.Put(repository, list, registrytest.MediaTypeIndex, indexOf(ours, theirs))
+	faults := &registrytest.Faults{}
+	faults.Inject(registrytest.Fault{Method: http.MethodPut, Path: list, Answer: registrytest.Error(http.StatusForbidden, "DENIED", "denied")})
+	s := newSite(t, "r.example.com", registrytest.InProcess{"r.example.com": faults.Front(store)})
+	reports := s.undo(t.Context(), t, published, "1")
+	if last := reports[len(reports)-1]; last.Part != cleanup.Signatures || last.Outcome != cleanup.Blocked {
+		t.Errorf("the list is refused, and the report is %+v", last)
+	}
+	if !store.Has(repository, ours) || !store.Has(repository, theirs) {
+		t.Error("the list names a manifest that is gone")
+	}
+}
+
+// A registry that deletes nothing which an index has: the list of the referrers goes
+// before what is in it, the list's own manifest included. What it refuses all the same
+// does not keep the rest. Found by the simulator.
+func TestRun_attachedWhereIndexesCount(t *testing.T) {
+	t.Parallel()
+	needed := &registrytest.Refusal{Status: http.StatusForbidden, Code: "DENIED", Message: "manifest is still referenced"}
+	for name, test := range map[string]struct {
+		inOther bool // another index has the referrer as well
+		want    []string
+	}{
+		"all goes":                 {false, []string{"1 delete done", "signatures delete done: 2 removed"}},
+		"one is needed, and stays": {true, []string{"1 delete done", "signatures delete blocked: something else still needs the image"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store := registrytest.NewStore(registrytest.Rules{DigestNeedsNoTag: needed})
+			store.PutImage(repository, "other", "y")
+			published := store.PutImage(repository, "1", "x")
+			referrer := store.Put(repository, "", registrytest.MediaTypeManifest, referrerOf(published))
+			list := store.Put(repository, registry.FallbackTag(published), registrytest.MediaTypeIndex, indexOf(referrer))
+			store.PutImage(repository, registry.SignatureTag(published), "signature")
+			if test.inOther {
+				store.Put(repository, "", registrytest.MediaTypeIndex, indexOf(referrer, published))
+			}
+			s := newSite(t, "r.example.com", registrytest.InProcess{"r.example.com": store})
+			var got []string
+			for _, r := range s.undo(t.Context(), t, published, "1") {
+				detail, _, more := strings.Cut(r.Detail, ": ")
+				line := fmt.Sprintf("%s%s %s %s", r.Claim.Ref.Tag, r.Part, r.Action, r.Outcome)
+				if detail != "" || more {
+					line += ": " + detail
+				}
+				got = append(got, line)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("reports (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff([]string{"other"}, slices.Collect(maps.Keys(store.Tags(repository)))); diff != "" {
+				t.Errorf("tags (-want +got):\n%s", diff)
+			}
+			if store.Has(repository, list) || store.Has(repository, referrer) != test.inOther {
+				t.Errorf("the list is there: %t, the referrer: %t", store.Has(repository, list), store.Has(repository, referrer))
+			}
+		})
 	}
 }

@@ -129,30 +129,26 @@ func (r *run) removeAttached(ctx context.Context, image registry.Reference, remo
 	if err := r.proveFree(ctx, image); err != nil {
 		return err
 	}
+	// What the registry refuses of one must not keep the others: the first refusal is told.
 	fallback := registry.FallbackTag(image.Digest)
 	if tags[fallback] != "" {
-		if err := r.shrinkFallback(ctx, image, fallback, removed); err != nil {
-			return err
+		if err = r.shrinkFallback(ctx, image, fallback, removed); err != nil {
+			referrers = nil // the list may have them still: one that names what is gone takes no other
 		}
 	}
 	for _, d := range referrers {
-		belongs, err := r.belongs(ctx, image, d.Digest, false)
-		if err == nil && belongs {
-			err = r.removeFree(ctx, image.WithDigest(d.Digest), removed)
+		belongs, one := r.belongs(ctx, image, d.Digest, false)
+		if one == nil && belongs {
+			one = r.removeFree(ctx, image.WithDigest(d.Digest), removed)
 		}
-		if err != nil {
-			return err
-		}
+		err = cmp.Or(err, one)
 	}
 	for _, tag := range slices.Sorted(maps.Keys(tags)) {
-		if tag == fallback {
-			continue
-		}
-		if err := r.removeAttachedTag(ctx, image, tag, tags[tag], removed); err != nil {
-			return err
+		if tag != fallback {
+			err = cmp.Or(err, r.removeAttachedTag(ctx, image, tag, tags[tag], removed))
 		}
 	}
-	return nil
+	return err
 }
 
 // proveFree proves that no tag needs an image.
@@ -234,12 +230,17 @@ func (r *run) shrinkFallback(ctx context.Context, image registry.Reference, tag 
 			return err
 		}
 	}
-	for _, digest := range ours {
-		if err := r.removeFree(ctx, image.WithDigest(digest), removed); err != nil {
-			return err
-		}
+	if len(ours) == 0 {
+		return nil
 	}
-	return nil
+	// The list stays as an index without a tag, and some registries delete nothing that an
+	// index has. Where it cannot be deleted, the refusal of what was in it says so.
+	none := 0
+	_ = r.removeFree(ctx, image.WithDigest(m.Digest), &none)
+	for _, digest := range ours {
+		err = cmp.Or(err, r.removeFree(ctx, image.WithDigest(digest), removed))
+	}
+	return err
 }
 
 // rewrite puts a list of referrers with fewer entries under its tag.

@@ -175,6 +175,9 @@ func notify(parent context.Context) (context.Context, func()) {
 	}
 }
 
+// Unwrap says that what a signal has ended was cancelled: doing it again can succeed.
+func (e *signalError) Unwrap() error { return context.Canceled }
+
 // interrupted tells the exit code of a context that a signal ended: 128 and the
 // signal's number.
 func interrupted(ctx context.Context) (int, bool) {

@@ -104,7 +104,8 @@ func (c *Client) get(ctx context.Context, op string, ref Reference) (Manifest, e
 	return m, nil
 }
 
-// PutManifest writes raw under ref's tag, or under its own digest when ref has none.
+// PutManifest writes raw under ref's tag, or under its own digest when ref has none, and
+// nothing else.
 func (c *Client) PutManifest(ctx context.Context, ref Reference, mediaType string, raw []byte) error {
 	_, err := c.putManifest(ctx, ref, mediaType, raw)
 	return err
@@ -123,7 +124,7 @@ func (c *Client) putManifest(ctx context.Context, ref Reference, mediaType strin
 		target.Digest = ""
 	}
 	err = c.do(ctx, "write manifest", ref, func(ctx context.Context, rc *regclient.RegClient) error {
-		err := rc.ManifestPut(ctx, target, m)
+		err := rc.ManifestPut(ctx, target, plainManifest{m})
 		if seen, ok := ctx.Value(traceKey{}).(*trace); ok {
 			a, _ := seen.last("/manifests/")
 			header = a.header
@@ -143,6 +144,10 @@ func (c *Client) PutTags(ctx context.Context, ref Reference, tags []string, m Ma
 	}
 	return Split(header.Values("OCI-Tag")), nil
 }
+
+// plainManifest hides from regclient that a manifest has a subject: it would keep the list
+// under the fallback tag itself, from a read that may be old.
+type plainManifest struct{ manifest.Manifest }
 
 // DeleteTag removes one tag and leaves the manifest and its other tags
 // (distribution specification, "Deleting tags").

@@ -16,6 +16,7 @@ import (
 
 	"github.com/LerianStudio/pushguard/pkg/registry"
 	"github.com/LerianStudio/pushguard/pkg/registry/registrytest"
+	"github.com/LerianStudio/pushguard/pkg/registry/registrytest/contract"
 )
 
 func TestManifest_hostileAnswers(t *testing.T) {
@@ -182,7 +183,7 @@ func TestAttach(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			d, err := c.Attach(ctx, ref, "application/vnd.oci.image.manifest.v1+json", signature(t, c, ref, subject))
+			d, err := contract.Attach(ctx, c, ref, "application/vnd.oci.image.manifest.v1+json", signature(t, c, ref, subject))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -222,7 +223,7 @@ func TestReferrers_outage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Attach(ctx, ref, "application/vnd.oci.image.manifest.v1+json", signature(t, c, ref, subject)); err != nil {
+	if _, err := contract.Attach(ctx, c, ref, "application/vnd.oci.image.manifest.v1+json", signature(t, c, ref, subject)); err != nil {
 		t.Fatal(err)
 	}
 	fresh, err := registry.New(ctx, registry.Options{})

@@ -34,6 +34,9 @@ type Policy struct {
 	Circuit *Circuit
 	// OnWait, if set, is told before each wait, never after the last failure.
 	OnWait func(Wait)
+	// Draw draws a wait below a ceiling, which is above zero; nil draws at random. Tests
+	// that have to run the same way again set it.
+	Draw func(ceiling time.Duration) time.Duration
 }
 
 // Wait describes the pause before the next try.
@@ -199,6 +202,10 @@ func (p Policy) delay(ctx context.Context, n int, err error) (time.Duration, err
 		ceiling = p.MaxDelay
 	}
 	ceiling = max(ceiling, time.Millisecond) // never a busy loop
+	draw := p.Draw
+	if draw == nil {
+		draw = rand.N[time.Duration]
+	}
 	remaining := time.Duration(1<<63 - 1)
 	if deadline, ok := ctx.Deadline(); ok {
 		remaining = time.Until(deadline)
@@ -209,9 +216,9 @@ func (p Policy) delay(ctx context.Context, n int, err error) (time.Duration, err
 			return 0, fmt.Errorf("the server asks to wait %s, longer than the %s left", after.Round(time.Second), remaining.Round(time.Second))
 		}
 		// All clients were told the same moment: spread them behind it.
-		return after + rand.N(min(ceiling, remaining-after)), nil //nolint:gosec // spreads load, guards nothing
+		return after + draw(min(ceiling, remaining-after)), nil
 	}
-	delay := rand.N(ceiling) //nolint:gosec // spreads load, guards nothing
+	delay := draw(ceiling)
 	if h, ok := errors.AsType[hasty](err); ok {
 		delay = min(delay, max(h.RetryWithin(), time.Millisecond))
 	}

@@ -208,3 +208,27 @@ func FuzzAfter(f *testing.F) {
 		}
 	})
 }
+
+// With Draw set, no wait is left to chance.
+func TestPolicy_Draw(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var ceilings, waits []time.Duration
+		_, err := retry.Do(t.Context(), retry.Policy{
+			MaxAttempts: 4, InitialDelay: time.Second, MaxDelay: 3 * time.Second,
+			Draw:   func(ceiling time.Duration) time.Duration { ceilings = append(ceilings, ceiling); return ceiling - 1 },
+			OnWait: func(w retry.Wait) { waits = append(waits, w.Delay) },
+		}, failures(passing{}, passing{}, passing{}, passing{}))
+		if err == nil {
+			t.Error("Do succeeded")
+		}
+		// The last one is for the others who ask the service.
+		want := []time.Duration{time.Second, 2 * time.Second, 3 * time.Second, 3 * time.Second}
+		if diff := cmp.Diff(want, ceilings); diff != "" {
+			t.Errorf("ceilings (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]time.Duration{want[0] - 1, want[1] - 1, want[2] - 1}, waits); diff != "" {
+			t.Errorf("waits (-want +got):\n%s", diff)
+		}
+	})
+}

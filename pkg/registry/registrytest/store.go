@@ -21,6 +21,9 @@ type Store struct {
 	// OnTag, if set, is told of each tag that has just changed, with the store's
 	// content at that moment; from or to is "" for no tag. It must not call the store.
 	OnTag func(now View, tag, from, to string)
+	// OnRemove, if set, is told of each manifest that is about to be deleted, while its
+	// tags are there still. It must not call the store.
+	OnRemove func(now View, digest string)
 
 	mu           sync.Mutex
 	repositories map[string]*repository
@@ -82,6 +85,18 @@ type Refusal struct {
 	Text          string
 }
 
+// Refusals are the forms in which registries refuse a deletion.
+var Refusals = []Refusal{
+	{Status: 405, Code: "UNSUPPORTED", Message: "The operation is unsupported."},
+	{Status: 400, Code: "DIGEST_INVALID", Message: "provided digest did not match uploaded content"},
+	{Status: 400, Code: "UNSUPPORTED", Message: "the operation isn't supported"},
+	{Status: 404, Code: "MANIFEST_UNKNOWN", Message: "manifest unknown"},
+	{Status: 406, Text: "{\"errors\":[{\"status\":406,\"message\":\"Not Acceptable\"}]}"},
+	{Status: 404, Text: "404 page not found"},
+	{Status: 405, Text: "Method Not Allowed"},
+	{Status: 501, Text: "Not Implemented"},
+}
+
 // NewStore returns an empty one.
 func NewStore(rules Rules) *Store {
 	if rules.ImmutableRefusal == nil {
@@ -125,6 +140,9 @@ func (s *Store) Has(name, digest string) bool {
 	return s.repository(name).manifests[digest] != nil
 }
 
+// OffersReferrers reports whether it has the referrers API.
+func (s *Store) OffersReferrers() bool { return s.rules.Referrers }
+
 // Look is a repository's content, as long as nobody else uses the store.
 func (s *Store) Look(name string) View {
 	s.mu.Lock()
@@ -141,6 +159,24 @@ func (v View) Raw(digest string) string {
 		return string(m.raw)
 	}
 	return ""
+}
+
+// Blob is a blob's bytes, nil when it is not there.
+func (v View) Blob(digest string) []byte { return v.r.blobs[digest] }
+
+// Tags is tag → digest.
+func (v View) Tags() map[string]string { return maps.Clone(v.r.tags) }
+
+// Referrers are the digests of the manifests that have the subject digest, sorted.
+func (v View) Referrers(digest string) []string {
+	var found []string
+	for d, m := range v.r.manifests {
+		if m.links.Subject != nil && m.links.Subject.Digest == digest {
+			found = append(found, d)
+		}
+	}
+	slices.Sort(found)
+	return found
 }
 
 // IDs are the numbers of the manifests in the order of their first push, by digest.
@@ -208,6 +244,9 @@ func (s *Store) move(r *repository, tag, digest string) {
 
 // remove deletes a manifest and its tags.
 func (s *Store) remove(r *repository, digest string) {
+	if s.OnRemove != nil {
+		s.OnRemove(View{r}, digest)
+	}
 	r.deleted[digest] = r.manifests[digest]
 	for _, tag := range r.tagsOf(digest) {
 		s.move(r, tag, "")

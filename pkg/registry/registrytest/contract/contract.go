@@ -7,6 +7,7 @@ package contract
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -35,6 +36,31 @@ type Registry struct {
 	Immutable bool
 	// PutsTags says that one request puts several tags on a manifest.
 	PutsTags bool
+}
+
+// Attach writes a manifest that has a subject, and where the registry has no referrers
+// API its entry in the list under the fallback tag, as the only writer.
+func Attach(ctx context.Context, c *registry.Client, ref registry.Reference, mediaType string, raw []byte) (registry.Descriptor, error) {
+	entry, listed, err := c.Attach(ctx, ref, mediaType, raw)
+	if err != nil || listed {
+		return entry, err
+	}
+	var m struct {
+		Subject registry.Descriptor `json:"subject"`
+	}
+	text, err := json.Marshal(entry)
+	if err = errors.Join(err, json.Unmarshal(raw, &m)); err != nil {
+		return entry, err
+	}
+	list, err := c.FallbackList(ctx, ref.WithDigest(m.Subject.Digest))
+	if err != nil {
+		return entry, err
+	}
+	grown, err := list.With([]registry.Entry{{Key: entry.Digest, Raw: text}})
+	if err != nil {
+		return entry, err
+	}
+	return entry, c.PutManifest(ctx, ref.WithTag(registry.FallbackTag(m.Subject.Digest)), registry.IndexMediaType, grown)
 }
 
 // Parse reads what a registry offers from words, separated by commas: tags, digests,
@@ -360,7 +386,7 @@ func referrers(t *testing.T, l lab) {
 	raw := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"artifactType":"application/x.test","config":{"mediaType":"application/vnd.oci.empty.v1+json","digest":%q,"size":2},`+
 		`"layers":[{"mediaType":"application/vnd.oci.empty.v1+json","digest":%[2]q,"size":2}],"subject":{"mediaType":%[1]q,"digest":%[3]q,"size":%d}}`,
 		registrytest.MediaTypeManifest, empty.Digest, image.Digest, image.Size)
-	d, err := l.Client.Attach(t.Context(), l.ref, registrytest.MediaTypeManifest, raw)
+	d, err := Attach(t.Context(), l.Client, l.ref, registrytest.MediaTypeManifest, raw)
 	if err != nil {
 		t.Fatal(err)
 	}
