@@ -38,6 +38,8 @@ type app struct {
 	onFailure    string
 	format       string
 	annotations  []string // KEY=VALUE
+	attest       []string // TYPE=FILE
+	attestations []*signing.Attestation
 	recursive    bool
 	thenTags     []string
 	// thenTagChecked puts the tags that tagcheck has checked, as the record has them.
@@ -47,7 +49,11 @@ type app struct {
 	identity       identity
 	services       signing.Source
 	rekorVersion   int
-	check          check
+	fallback       struct {
+		after  time.Duration
+		config string
+	}
+	check check
 }
 
 func newTool() *command.Tool {
@@ -70,6 +76,7 @@ func newTool() *command.Tool {
 			command.Choice("on-failure", "what to do when an image could not be signed", &a.onFailure, onFailureFail, onFailureWarn),
 			command.DefaultText("bundle; with --check: any", command.Choice("format", "layout of the signature; none: sign nothing, put the tags alone", &a.format, string(signing.FormatBundle), string(signing.FormatLegacy), formatBoth, formatNone)),
 			command.Strings("annotation", "sign `KEY=VALUE` with the image", &a.annotations),
+			command.Strings("attest", "attest the images, too: `TYPE=FILE`, the type spdxjson, cyclonedx, slsaprovenance1, vuln, openvex, custom or a URI; with --check TYPE will do", &a.attest),
 			command.Bool("recursive", "sign the manifests that an index lists, too", &a.recursive),
 			command.AnyRun(&a.anyRun),
 			command.Strings("then-tag", "once an image is signed in all its repositories, put `TAG` on it: a tag for each repository of the run, or registry/repository:tag", &a.thenTags),
@@ -98,6 +105,8 @@ func (a *app) serviceFlags() []cli.Flag {
 		text("fulcio-url", "get certificates from `URL`", &a.services.FulcioURL),
 		text("rekor-url", "log signatures at `URL`", &a.services.RekorURL),
 		&cli.IntFlag{Name: "rekor-version", Usage: "the log's API has major version `N` (1 or 2; of --rekor-url: 1)", Destination: &a.rekorVersion, Category: where},
+		command.Duration("fallback-after", "log bundles in the Rekor v2 of a second signing config when Rekor v1 has been down for `TIME`; 0 = never", &a.fallback.after, where),
+		text("fallback-signing-config", "the second signing config is `FILE` (default: that of the TUF repository)", &a.fallback.config),
 		text("timestamp-url", "get timestamps from `URL`, with its path", &a.services.TimestampURL),
 	}
 }
@@ -108,6 +117,9 @@ func (a *app) run(ctx context.Context, env *command.Env, args []string) error {
 	}
 	annotations, err := parseAnnotations(a.annotations)
 	if err != nil {
+		return err
+	}
+	if a.attestations, err = a.parseAttestations(); err != nil {
 		return err
 	}
 	if a.check.on {
@@ -152,17 +164,19 @@ func (a *app) run(ctx context.Context, env *command.Env, args []string) error {
 // options are those that signing and checking share.
 func (a *app) options(ctx context.Context, env *command.Env, client *host.Registries, annotations map[string]string) signretry.Options {
 	return signretry.Options{
-		Registry:    client,
-		Signer:      signing.New(signing.Options{Timeout: a.tool.Common.Timeout, Logger: env.Log}),
-		Services:    a.services,
-		Policy:      a.tool.Common.Policy(),
-		Budget:      a.tool.Common.MaxElapsed,
-		Parallel:    a.parallel,
-		Formats:     a.formats(),
-		Annotations: annotations,
-		Recursive:   a.recursive,
-		Logger:      env.Log,
-		OnWait:      func(w signretry.Waiting) { showWait(ctx, env, w) },
+		Registry:      client,
+		Signer:        signing.New(signing.Options{Timeout: a.tool.Common.Timeout, Logger: env.Log}),
+		Services:      a.services,
+		FallbackAfter: a.fallback.after, FallbackConfig: a.fallback.config,
+		Policy:       a.tool.Common.Policy(),
+		Budget:       a.tool.Common.MaxElapsed,
+		Parallel:     a.parallel,
+		Formats:      a.formats(),
+		Annotations:  annotations,
+		Attestations: a.attestations,
+		Recursive:    a.recursive,
+		Logger:       env.Log,
+		OnWait:       func(w signretry.Waiting) { showWait(ctx, env, w) },
 	}
 }
 
@@ -193,6 +207,10 @@ func (a *app) checkNumbers() error {
 	switch {
 	case a.rekorVersion < 0 || a.rekorVersion > 2:
 		return command.Usagef("--rekor-version is %d: 1 and 2 are known", a.rekorVersion)
+	case a.fallback.config != "" && a.fallback.after == 0:
+		return command.Usagef("--fallback-signing-config is given without --fallback-after: nothing would lead to it")
+	case a.fallback.after > 0 && a.rekorVersion == 2:
+		return command.Usagef("--fallback-after is for Rekor v1, and --rekor-version is 2")
 	case a.parallel < 1:
 		return command.Usagef("--parallel is %d: at least 1 is needed", a.parallel)
 	}
@@ -224,6 +242,42 @@ func parseAnnotations(words []string) (map[string]string, error) {
 		annotations[key] = value
 	}
 	return annotations, nil
+}
+
+// maxAttested bounds a file of --attest, in bytes.
+const maxAttested = 64 << 20
+
+// parseAttestations reads the files of --attest, and refuses what is not of its type.
+func (a *app) parseAttestations() ([]*signing.Attestation, error) {
+	var attestations []*signing.Attestation
+	for _, word := range a.attest {
+		at := strings.IndexByte(word, '=')
+		if strings.Contains(word, "://") { // a URI may have a "=" of its own
+			at = strings.LastIndexByte(word, '=')
+		}
+		kind, path := word, ""
+		if at >= 0 {
+			kind, path = word[:at], word[at+1:]
+		}
+		if path == "" && !a.check.on {
+			return nil, command.Usagef("--attest %q is not of the form TYPE=FILE", word)
+		}
+		attestation, err := signing.AttestationOf(kind)
+		if err != nil {
+			return nil, &command.UsageError{Err: fmt.Errorf("--attest: %w", err)}
+		}
+		if path != "" {
+			content, err := readFile(path, maxAttested)
+			if err != nil {
+				return nil, command.FileError(fmt.Errorf("read the file of --attest %s: %w", kind, err), "nothing was signed")
+			}
+			if attestation, err = signing.NewAttestation(kind, content, time.Now()); err != nil {
+				return nil, &command.UsageError{Err: fmt.Errorf("--attest %s: %s: %w", kind, path, err), Next: "nothing was signed"}
+			}
+		}
+		attestations = append(attestations, attestation)
+	}
+	return attestations, nil
 }
 
 // showWait says what is waited for, since when and until when: on a terminal in a

@@ -116,7 +116,7 @@ const maxMetadata = 64 << 20
 func (a *app) readMetadata() ([]registry.Reference, error) {
 	var images []registry.Reference
 	if a.metadata != "" {
-		data, err := readFile(a.metadata)
+		data, err := readFile(a.metadata, maxMetadata)
 		if err != nil {
 			return nil, command.FileError(fmt.Errorf("read metadata: %w", err), "give the file of docker buildx build --metadata-file")
 		}
@@ -142,13 +142,18 @@ func (a *app) readMetadata() ([]registry.Reference, error) {
 	return images, nil
 }
 
-func readFile(path string) ([]byte, error) {
+// readFile reads a file of at most limit bytes.
+func readFile(path string, limit int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxMetadata))
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = fmt.Errorf("%s is larger than %d MB", path, limit>>20)
+	}
+	return data, err
 }
 
 // built is what a buildx build reports.

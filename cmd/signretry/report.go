@@ -43,7 +43,7 @@ func (a *app) answer(env *command.Env, report signretry.Report, named []naming.R
 	}
 	return command.Internal(errors.Join(err,
 		env.Workflow.SetOutputs(outputs(report, named, a.tool.Common.Record)),
-		env.Workflow.Summary("### signretry\n\n"+command.MarkdownTable(table(report, named))+timeline(report.Attempts))))
+		env.Workflow.Summary("### signretry\n\n"+command.MarkdownTable(table(report, named))+fellBack(report)+timeline(report.Attempts))))
 }
 
 // conclude turns failures into a warning or an exit code; line is the command that signs
@@ -130,6 +130,52 @@ func (e *unsignedError) Unwrap() []error {
 	return append(slices.Clone(e.reasons), command.Hinted(errors.New("not signed"), e.later))
 }
 
+// retryMarker says that an outage is why something is not signed: a later run of the same
+// command can succeed.
+type retryMarker struct {
+	Reason string    `json:"reason"` // of the first image
+	Since  time.Time `json:"since"`  // when the run first met a failure
+}
+
+// retryLater is nil when nothing failed, or all that failed is final.
+func retryLater(r signretry.Report) *retryMarker {
+	for _, res := range r.Results {
+		if res.Status.OK() || !res.Passing() {
+			continue
+		}
+		m := &retryMarker{Reason: actions.Plain(res.Err.Error()), Since: res.At}
+		for _, t := range r.Attempts {
+			if at := t.Start.UTC().Truncate(time.Second); t.Err != nil && at.Before(m.Since) {
+				m.Since = at
+			}
+		}
+		return m
+	}
+	return nil
+}
+
+func (m *retryMarker) text() string {
+	if m == nil {
+		return ""
+	}
+	return m.Reason
+}
+
+func (m *retryMarker) since() string {
+	if m == nil {
+		return ""
+	}
+	return m.Since.Format(time.RFC3339)
+}
+
+// fellBack tells the step's summary that a second log was used.
+func fellBack(r signretry.Report) string {
+	if r.FellBack == nil {
+		return ""
+	}
+	return "\nThe first log was down for too long, so Rekor v2 was used: " + actions.Cell(r.FellBack.Error()) + "\n"
+}
+
 // answerSchema names the layout of --json. Fields may be added to it.
 const answerSchema = "pushguard.signretry/v1"
 
@@ -139,18 +185,21 @@ type answer struct {
 	Signed   bool              `json:"signed"`          // all of them
 	Identity *signing.Identity `json:"identity"`
 	Images   []answerImage     `json:"images"`
-	Tags     []answerTag       `json:"tags"`            // of --then-tag
-	Later    string            `json:"later,omitempty"` // the command that signs what is not signed
+	Tags     []answerTag       `json:"tags"`                // of --then-tag
+	FellBack string            `json:"fell_back,omitempty"` // why a second log was used
+	Retry    *retryMarker      `json:"retry_later"`         // null unless running it again can succeed
+	Later    string            `json:"later,omitempty"`     // the command that signs what is not signed
 	Attempts []answerAttempt   `json:"attempts"`
 }
 
 type answerImage struct {
-	Ref        string                `json:"ref"`
-	Digest     string                `json:"digest"`
-	Status     signretry.Status      `json:"status"`
-	Signatures []signretry.Signature `json:"signatures"`
-	Log        *signretry.LogEntry   `json:"log"` // of the first signature that is in one
-	Error      *answerError          `json:"error"`
+	Ref          string                  `json:"ref"`
+	Digest       string                  `json:"digest"`
+	Status       signretry.Status        `json:"status"`
+	Signatures   []signretry.Signature   `json:"signatures"`
+	Log          *signretry.LogEntry     `json:"log"` // of the first signature that is in one
+	Error        *answerError            `json:"error"`
+	Attestations []signretry.Attestation `json:"attestations"`
 }
 
 type answerError struct {
@@ -171,6 +220,10 @@ type answerAttempt struct {
 
 func newAnswer(r signretry.Report, named []naming.Result, later string, check bool) answer {
 	a := answer{Schema: answerSchema, Check: check, Signed: allOK(r), Later: later, Images: []answerImage{}, Tags: answerTags(named, r), Attempts: []answerAttempt{}}
+	a.Retry = retryLater(r)
+	if r.FellBack != nil {
+		a.FellBack = r.FellBack.Error()
+	}
 	if r.Identity.Subject != "" {
 		a.Identity = &r.Identity
 	}
@@ -179,7 +232,8 @@ func newAnswer(r signretry.Report, named []naming.Result, later string, check bo
 		ref.Digest = ""
 		img := answerImage{
 			Ref: ref.String(), Digest: res.Ref.Digest, Status: res.Status, Log: res.Log(),
-			Signatures: append([]signretry.Signature{}, res.Signatures...),
+			Signatures:   append([]signretry.Signature{}, res.Signatures...),
+			Attestations: append([]signretry.Attestation{}, res.Attestations...),
 		}
 		if res.Err != nil {
 			img.Error = &answerError{Message: res.Err.Error(), Hint: hint(res.Err), Passing: res.Passing()}
@@ -213,6 +267,11 @@ func table(r signretry.Report, named []naming.Result) [][]string {
 				indexes = append(indexes, strconv.FormatInt(s.Log.Index, 10))
 			}
 		}
+		for _, t := range res.Attestations {
+			if t.Log != nil {
+				indexes = append(indexes, strconv.FormatInt(t.Log.Index, 10))
+			}
+		}
 		index := cmp.Or(strings.Join(indexes, ", "), "-")
 		status := string(res.Status)
 		if text, ok := map[signretry.Status]string{signretry.Already: "already signed", signretry.Unsigned: "not signed"}[res.Status]; ok {
@@ -239,12 +298,16 @@ func outputs(r signretry.Report, names []naming.Result, recordPath string) []act
 		}
 	}
 	named, unnamed := tagOutputs(names)
+	later := retryLater(r)
 	return []actions.Output{
 		{Name: "named_refs", Value: strings.Join(named, "\n")},
 		{Name: "unnamed_refs", Value: strings.Join(unnamed, "\n")},
 		{Name: "signed", Value: strconv.FormatBool(len(unsigned) == 0)},
 		{Name: "signed_refs", Value: strings.Join(signed, "\n")},
 		{Name: "unsigned_refs", Value: strings.Join(unsigned, "\n")},
+		{Name: "retry_later", Value: strconv.FormatBool(later != nil)},
+		{Name: "retry_reason", Value: later.text()},
+		{Name: "retry_since", Value: later.since()},
 		{Name: "log_index", Value: index},
 		{Name: "certificate_identity", Value: r.Identity.Subject},
 		{Name: "certificate_oidc_issuer", Value: r.Identity.Issuer},
@@ -268,7 +331,9 @@ func (a *app) commandLine(failures []signretry.Result, named []naming.Result) st
 		{"fulcio-url", a.services.FulcioURL, false},
 		{"rekor-url", a.services.RekorURL, false},
 		{"timestamp-url", a.services.TimestampURL, false},
+		{"fallback-signing-config", a.fallback.config, true},
 		{"identity-token-file", a.identity.tokenFile, a.identity.tokenFile != "-"},
+		{"identity-token-command", a.identity.command, false},
 		{"oidc-issuer", a.identity.issuer, false},
 		{"oidc-client-id", a.identity.clientID, false},
 	} {
@@ -290,6 +355,11 @@ func (a *app) commandLine(failures []signretry.Result, named []naming.Result) st
 	for _, annotation := range a.annotations {
 		words = append(words, quote("--annotation="+annotation))
 	}
+	for _, attest := range a.attest {
+		if !a.check.on || strings.Contains(attest, "=") {
+			words = append(words, quote("--attest="+attest))
+		}
+	}
 	if a.format != "" && a.format != string(signing.FormatBundle) {
 		words = append(words, "--format="+a.format)
 	}
@@ -298,6 +368,9 @@ func (a *app) commandLine(failures []signretry.Result, named []naming.Result) st
 	}
 	if a.rekorVersion != 0 {
 		words = append(words, fmt.Sprintf("--rekor-version=%d", a.rekorVersion))
+	}
+	if a.fallback.after > 0 {
+		words = append(words, "--fallback-after="+a.fallback.after.String())
 	}
 	for _, f := range failures {
 		if word := quote(f.Ref.String()); !slices.Contains(words, word) {

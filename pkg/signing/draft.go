@@ -37,11 +37,30 @@ type Claim struct {
 	Annotations map[string]string // shown and compared by verifiers
 	// Repository is the image's, with its registry. Only a legacy signature names it.
 	Repository string
+	// Attestation is what is stated in place of a signature, nil for a signature.
+	Attestation *Attestation
+}
+
+// Type is the predicate type of the claim's statement.
+func (c Claim) Type() string {
+	if c.Attestation != nil {
+		return c.Attestation.Type
+	}
+	return PredicateType
 }
 
 // Met says what a verified statement lacks of the claim, nil when nothing: it is of
 // another type, or has not the annotations, which may be more.
 func (c Claim) Met(v Verified) error {
+	if a := c.Attestation; a != nil {
+		if v.Type != a.Type {
+			return invalid("the statement is not of the type " + a.Type)
+		}
+		if a.digest != "" && a.digest != v.Predicate {
+			return invalid("the statement says something else than the file")
+		}
+		return nil
+	}
 	if v.Type != PredicateType {
 		return invalid("the statement is not a signature of an image")
 	}
@@ -70,12 +89,12 @@ type statement struct {
 	Type          string    `json:"_type"`
 	Subject       []subject `json:"subject"`
 	PredicateType string    `json:"predicateType"`
-	Predicate     struct{}  `json:"predicate"`
+	Predicate     any       `json:"predicate"`
 }
 
 type subject struct {
 	Digest      map[string]string `json:"digest"`
-	Annotations map[string]string `json:"annotations"`
+	Annotations map[string]string `json:"annotations,omitzero"`
 }
 
 // Draft signs claim and returns a signature without timestamp and log entry. It
@@ -127,14 +146,15 @@ func (c Claim) payload(format Format) ([]byte, error) {
 	if format == FormatLegacy {
 		return c.LegacyPayload()
 	}
-	annotations := c.Annotations
-	if annotations == nil {
-		annotations = map[string]string{}
+	subjects := []subject{{Digest: map[string]string{"sha256": hex.EncodeToString(raw)}}}
+	if c.Attestation != nil {
+		return json.Marshal(statement{Type: statementType, PredicateType: c.Attestation.Type, Subject: subjects, Predicate: c.Attestation.predicate})
 	}
-	return json.Marshal(statement{
-		Type: statementType, PredicateType: PredicateType,
-		Subject: []subject{{Digest: map[string]string{"sha256": hex.EncodeToString(raw)}, Annotations: annotations}},
-	})
+	subjects[0].Annotations = c.Annotations
+	if c.Annotations == nil {
+		subjects[0].Annotations = map[string]string{}
+	}
+	return json.Marshal(statement{Type: statementType, PredicateType: PredicateType, Subject: subjects, Predicate: struct{}{}})
 }
 
 // Stamp adds an RFC 3161 timestamp of the signature: one request, none when
@@ -162,6 +182,9 @@ func (c *Client) Stamp(ctx context.Context, d *Draft, authority string) error {
 	d.stamped[authority] = true
 	return nil
 }
+
+// Stamped reports whether the draft has a timestamp.
+func (d *Draft) Stamped() bool { return len(d.stamped) > 0 }
 
 func (d *Draft) signature() []byte {
 	if d.Format == FormatLegacy {

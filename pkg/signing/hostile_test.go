@@ -84,8 +84,12 @@ func FuzzLegacyAppend(f *testing.F) {
 	f.Add(`[]`, `{}`)
 	f.Add(`{"layers":null}`, `{"rootfs":null}`)
 	l := &signing.Legacy{Payload: []byte("p"), Annotations: map[string]string{"k": "v"}}
+	layer, err := l.Layer()
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, manifest, config string) {
-		grown, err := signing.LegacyManifest{MediaType: "m", Manifest: []byte(manifest), Config: []byte(config)}.Append(l)
+		grown, err := signing.LegacyManifest{MediaType: "m", Manifest: []byte(manifest), Config: []byte(config)}.Append(layer)
 		if err != nil {
 			return
 		}

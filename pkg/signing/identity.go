@@ -13,6 +13,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -159,12 +160,18 @@ type TokenSource struct {
 	url, bearer func() string // GitHub Actions' endpoint
 	static      func() string // a token that was handed in
 	login       *Login        // a person
+	command     func(context.Context) (string, error)
 }
 
 // StaticToken is a token that the user got elsewhere ($SIGSTORE_ID_TOKEN): it
 // cannot be renewed.
 func StaticToken(raw string) TokenSource {
 	return TokenSource{static: func() string { return raw }}
+}
+
+// CommandToken is what a command prints, which is asked again when the token has run out.
+func CommandToken(run func(context.Context) (string, error)) TokenSource {
+	return TokenSource{command: run}
 }
 
 // ActionsToken is GitHub Actions' token endpoint, as given to a job with
@@ -175,7 +182,7 @@ func ActionsToken(requestURL, requestToken string) TokenSource {
 }
 
 // Renewable reports whether asking again gives a new token.
-func (s TokenSource) Renewable() bool { return s.url != nil || s.login != nil }
+func (s TokenSource) Renewable() bool { return s.url != nil || s.login != nil || s.command != nil }
 
 // Token gets a token from source: one request to GitHub's endpoint, none for a
 // static token.
@@ -189,6 +196,8 @@ func (c *Client) Token(ctx context.Context, source TokenSource) (Token, error) {
 		return t, nil
 	case source.login != nil:
 		return c.loginToken(ctx, source.login)
+	case source.command != nil:
+		return c.commandToken(ctx, source.command)
 	case source.url == nil || source.url() == "" || source.bearer() == "":
 		return Token{}, &Error{
 			Stage: StageIdentity, Kind: KindConfig,
@@ -197,6 +206,36 @@ func (c *Client) Token(ctx context.Context, source TokenSource) (Token, error) {
 		}
 	}
 	return c.actionsToken(ctx, source)
+}
+
+// jwtPattern is what a token looks like, should a command print it among its errors.
+var jwtPattern = regexp.MustCompile(`eyJ[\w-]*\.[\w-]*\.?[\w-]*`)
+
+// commandToken runs the command, within the time of one request. Its failure may pass.
+func (c *Client) commandToken(ctx context.Context, run func(context.Context) (string, error)) (Token, error) {
+	k := call{stage: StageIdentity}
+	limited, cancel := ctx, context.CancelFunc(func() {})
+	if c.options.Timeout > 0 {
+		limited, cancel = context.WithTimeout(ctx, c.options.Timeout)
+	}
+	defer cancel()
+	asked := time.Now()
+	raw, err := run(limited)
+	if ctx.Err() != nil {
+		return Token{}, context.Cause(ctx)
+	}
+	if err != nil {
+		e := k.fail(KindUnavailable, 0, "the command for identity tokens failed: "+jwtPattern.ReplaceAllString(err.Error(), "(a token)"))
+		e.Err = err
+		return Token{}, e
+	}
+	t, err := ParseToken(raw, asked)
+	if err != nil {
+		e := k.fail(KindMalformed, 0, "the command for identity tokens: "+err.Error())
+		e.Advice = "it has to print an identity token with the audience " + Audience + ", and nothing else"
+		return Token{}, e
+	}
+	return t, nil
 }
 
 func (c *Client) actionsToken(ctx context.Context, source TokenSource) (Token, error) {

@@ -182,3 +182,18 @@ func FuzzParseToken(f *testing.F) {
 		}
 	})
 }
+
+// Since July 2026 the subject claim of new repositories carries numeric ids; the
+// certificate's subject is made of job_workflow_ref, which does not.
+func TestParseToken_numericIDs(t *testing.T) {
+	t.Parallel()
+	claims := `{"iss":"https://token.actions.githubusercontent.com","sub":"repo:org@4711/app@815:ref:refs/heads/main","job_workflow_ref":"org/app/.github/workflows/release.yml@refs/heads/main"}`
+	token, err := signing.ParseToken("e30."+base64.RawURLEncoding.EncodeToString([]byte(claims))+".e30", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := signing.Identity{Subject: "https://github.com/org/app/.github/workflows/release.yml@refs/heads/main", Issuer: "https://token.actions.githubusercontent.com"}
+	if token.Identity != want {
+		t.Errorf("identity %+v, want %+v", token.Identity, want)
+	}
+}

@@ -4,6 +4,7 @@
 package signing
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -54,7 +55,7 @@ func NewReferrer(b *Bundle, s Descriptor) ([]byte, error) {
 		Subject: s,
 		Annotations: map[string]string{
 			"dev.sigstore.bundle.content":       "dsse-envelope",
-			"dev.sigstore.bundle.predicateType": PredicateType,
+			"dev.sigstore.bundle.predicateType": cmp.Or(b.Type, PredicateType),
 			"org.opencontainers.image.created":  b.Created.Format(time.RFC3339),
 		},
 	}

@@ -13,7 +13,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"maps"
 
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
@@ -211,9 +210,20 @@ func (l *Legacy) logEntries() ([]*protorekor.TransparencyLogEntry, error) {
 	}}, nil
 }
 
-// Is reports whether layer is this signature.
-func (l *Legacy) Is(layer Descriptor) bool {
-	return layer.Digest == describeBlob(legacyMediaType, l.Payload).Digest && maps.Equal(l.Annotations, layer.Annotations)
+// Layer is the signature as an entry of the manifest's layers.
+func (l *Legacy) Layer() ([]byte, error) {
+	layer := describeBlob(legacyMediaType, l.Payload)
+	layer.Annotations = l.Annotations
+	return json.Marshal(layer)
+}
+
+// LayerKey tells the layers of a manifest apart: two signatures may have one payload.
+func LayerKey(layer []byte) string {
+	var d Descriptor
+	if json.Unmarshal(layer, &d) != nil {
+		return ""
+	}
+	return d.Digest + " " + d.Annotations[keySignature]
 }
 
 // LegacyManifest is what a registry has, or is to have, under an image's signature tag: an
@@ -236,9 +246,18 @@ func LegacyLayers(raw []byte) (layers []Descriptor, config Descriptor, err error
 	return m.Layers, m.Config, nil
 }
 
-// Append adds a signature behind those that m has; the zero LegacyManifest has
-// none. What m has otherwise stays as it is, members that are not known here included.
-func (m LegacyManifest) Append(l *Legacy) (LegacyManifest, error) {
+// Layers are the entries of the manifest's layers, byte for byte.
+func (m LegacyManifest) Layers() []json.RawMessage {
+	var layers struct {
+		Layers []json.RawMessage `json:"layers"`
+	}
+	_ = json.Unmarshal(m.Manifest, &layers) // what is no manifest has none
+	return layers.Layers
+}
+
+// Append adds a layer behind those that m has; the zero LegacyManifest has none. What m
+// has otherwise stays as it is, members that are not known here included.
+func (m LegacyManifest) Append(layer json.RawMessage) (LegacyManifest, error) {
 	if m.Manifest == nil {
 		m = LegacyManifest{
 			MediaType: ReferrerMediaType,
@@ -246,15 +265,17 @@ func (m LegacyManifest) Append(l *Legacy) (LegacyManifest, error) {
 			Config:    []byte(`{"architecture":"","created":"0001-01-01T00:00:00Z","history":[],"os":"","rootfs":{"type":"layers","diff_ids":[]},"config":{}}`),
 		}
 	}
-	layer := describeBlob(legacyMediaType, l.Payload)
-	layer.Annotations = l.Annotations
+	var d Descriptor
+	if err := json.Unmarshal(layer, &d); err != nil {
+		return LegacyManifest{}, fmt.Errorf("append to the legacy signatures: %w", err)
+	}
 	manifest, err := members(m.Manifest)
 	config, cerr := members(m.Config)
 	rootfs, rerr := members(config["rootfs"])
 	if err = cmp.Or(err, cerr, rerr); err == nil {
 		err = cmp.Or(
 			config.extend("history", map[string]string{"created": "0001-01-01T00:00:00Z"}),
-			rootfs.extend("diff_ids", layer.Digest),
+			rootfs.extend("diff_ids", d.Digest),
 			config.set("rootfs", rootfs),
 			manifest.extend("layers", layer),
 		)

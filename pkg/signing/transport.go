@@ -172,12 +172,17 @@ func (k call) networkError(ctx, reqCtx context.Context, err error) error {
 	return e
 }
 
+// statusCanceled is what grpc-gateway answers when a service's own work was canceled. Rekor
+// v2 answers it to everybody whose entry was in one batch with that of a client that has
+// gone.
+const statusCanceled = 499
+
 // statusError classifies an answer by its status, as far as that is the same for every stage.
 func (k call) statusError(resp *http.Response, body []byte) *Error {
 	e := k.fail(KindRefused, resp.StatusCode, message(resp, body))
 	e.location, e.logIndex = resp.Header.Get("Location"), resp.Header.Get("X-Log-Index")
 	switch s := resp.StatusCode; {
-	case s == http.StatusTooManyRequests, s == http.StatusRequestTimeout, s == http.StatusTooEarly, s >= 500:
+	case s == http.StatusTooManyRequests, s == http.StatusRequestTimeout, s == http.StatusTooEarly, s == statusCanceled, s >= 500:
 		e.Kind = KindUnavailable
 		e.Wait = retry.After(resp.Header, time.Now())
 	case s < 300: // a 2xx that the protocol does not have: a gateway's, not the service's

@@ -71,7 +71,11 @@ func (c *Client) Load(ctx context.Context, src Source) (Services, *Trust, error)
 		now = src.Now()
 	}
 	// A signing config given by hand, or by URLs, is not looked for.
-	trust, configJSON, err := c.loadTrust(ctx, src, src.SigningConfig == "" && src.FulcioURL == "")
+	target := signingConfigTarget
+	if src.SigningConfig != "" || src.FulcioURL != "" {
+		target = ""
+	}
+	trust, configJSON, err := c.loadTrust(ctx, src, target)
 	if err != nil {
 		return Services{}, nil, err
 	}
@@ -93,15 +97,47 @@ func (c *Client) Load(ctx context.Context, src Source) (Services, *Trust, error)
 	return applyURLs(s, src, trust)
 }
 
+// Fallback returns the services of a second signing config, whose logs have version 2:
+// the file's, or without one that of the TUF repository where the first came from. The
+// trust root is the same.
+func (c *Client) Fallback(ctx context.Context, src Source, file string) (Services, error) {
+	now := time.Now()
+	if src.Now != nil {
+		now = src.Now()
+	}
+	var config []byte
+	var err error
+	if file != "" {
+		if config, err = os.ReadFile(file); err != nil {
+			return Services{}, configFileError("fallback signing config", err)
+		}
+	} else {
+		if src.TrustedRoot != "" {
+			return Services{}, configError("a fallback to Rekor v2 is asked for with a trusted root of its own, and no signing config for it is given", "add --fallback-signing-config FILE")
+		}
+		if _, config, err = c.fetchTUF(ctx, src, fallbackConfigTarget); err != nil {
+			return Services{}, err
+		}
+	}
+	s, err := selectServices(config, 2, now)
+	if err != nil {
+		return Services{}, err
+	}
+	if len(s.Logs) == 0 {
+		return Services{}, configError("the fallback signing config names no Rekor v2 log", "")
+	}
+	return s, s.validate()
+}
+
 // Trust is the half of [Client.Load] that verifying needs.
 func (c *Client) Trust(ctx context.Context, src Source) (*Trust, error) {
-	trust, _, err := c.loadTrust(ctx, src, false)
+	trust, _, err := c.loadTrust(ctx, src, "")
 	return trust, err
 }
 
 // loadTrust gets the trust root, and the signing config that stands beside it in a TUF
-// repository, if wanted.
-func (c *Client) loadTrust(ctx context.Context, src Source, wantConfig bool) (trust *Trust, configJSON []byte, err error) {
+// repository under the name target, "" for none.
+func (c *Client) loadTrust(ctx context.Context, src Source, target string) (trust *Trust, configJSON []byte, err error) {
 	if src.TUFRoot != "" && src.TUFURL == "" {
 		return nil, nil, configError("a TUF root is given without the repository that it is for", "add --tuf-url URL")
 	}
@@ -113,7 +149,7 @@ func (c *Client) loadTrust(ctx context.Context, src Source, wantConfig bool) (tr
 		trust, err = LoadTrust(src.TrustedRoot)
 		return trust, nil, err
 	}
-	return c.fetchTUF(ctx, src, wantConfig)
+	return c.fetchTUF(ctx, src, target)
 }
 
 // applyURLs lets single URLs take the place of the signing config's, and checks the whole.
@@ -237,12 +273,16 @@ func selectServices(configJSON []byte, version uint32, now time.Time) (Services,
 	return s, nil
 }
 
-// signingConfigTarget is the target's name in TUF repositories of Sigstore.
-const signingConfigTarget = "signing_config.v0.2.json"
+// The targets' names in TUF repositories of Sigstore. The second names Rekor v2
+// (sigstore/root-signing#1642); the logs in it change, so none is written down here.
+const (
+	signingConfigTarget  = "signing_config.v0.2.json"
+	fallbackConfigTarget = "signing_config_rekor_v2.v0.2.json"
+)
 
 // fetchTUF gets trust root and signing config from a TUF repository. When it
 // cannot be reached, the copy of the last run serves, with a warning of its age.
-func (c *Client) fetchTUF(ctx context.Context, src Source, wantConfig bool) (*Trust, []byte, error) {
+func (c *Client) fetchTUF(ctx context.Context, src Source, target string) (*Trust, []byte, error) {
 	var anchor []byte
 	if src.TUFRoot != "" {
 		var err error
@@ -264,7 +304,7 @@ func (c *Client) fetchTUF(ctx context.Context, src Source, wantConfig bool) (*Tr
 		return o
 	}
 	opts := repository()
-	trust, config, err := readTUF(opts.WithFetcher(c.fetcher(ctx)).WithCacheValidity(1), wantConfig)
+	trust, config, err := readTUF(opts.WithFetcher(c.fetcher(ctx)).WithCacheValidity(1), target)
 	if err == nil {
 		return trust, config, nil
 	}
@@ -274,7 +314,7 @@ func (c *Client) fetchTUF(ctx context.Context, src Source, wantConfig bool) (*Tr
 	stamp := filepath.Join(opts.CachePath, tuf.URLToPath(opts.RepositoryBaseURL), "timestamp.json")
 	if info, statErr := os.Stat(stamp); statErr == nil {
 		offline := repository().WithFetcher(fetcherFunc(notFetched)).WithForceCache()
-		if trust, config, cacheErr := readTUF(offline, wantConfig); cacheErr == nil {
+		if trust, config, cacheErr := readTUF(offline, target); cacheErr == nil {
 			c.options.Logger.LogAttrs(ctx, slog.LevelWarn, "the trust root cannot be refreshed, the cached one is used",
 				slog.String("from", wire.RedactURL(opts.RepositoryBaseURL)),
 				slog.Duration("age", time.Since(info.ModTime()).Round(time.Minute)), slog.String("reason", wire.OneLine(err.Error())))
@@ -290,16 +330,16 @@ func (c *Client) fetchTUF(ctx context.Context, src Source, wantConfig bool) (*Tr
 	return nil, nil, e
 }
 
-func readTUF(opts *tuf.Options, wantConfig bool) (*Trust, []byte, error) {
+func readTUF(opts *tuf.Options, target string) (*Trust, []byte, error) {
 	client, err := tuf.New(opts)
 	if err != nil {
 		return nil, nil, err
 	}
 	tr, err := root.GetTrustedRoot(client)
-	if err != nil || !wantConfig {
+	if err != nil || target == "" {
 		return &Trust{material: tr}, nil, err
 	}
-	config, err := client.GetTarget(signingConfigTarget)
+	config, err := client.GetTarget(target)
 	return &Trust{material: tr}, config, err
 }
 

@@ -4,7 +4,6 @@
 package signing
 
 import (
-	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -110,7 +109,7 @@ func (t *Trust) verify(b *bundle.Bundle, digest string, who Signers) (Verified, 
 		}
 		err := json.Unmarshal(b.GetDsseEnvelope().GetPayload(), &s)
 		if err == nil {
-			v.Predicate, err = canonicalDigest(s.Predicate)
+			v.Predicate, err = predicateDigest(v.Type, s.Predicate)
 		}
 		if err != nil {
 			return Verified{}, invalid("the statement's predicate cannot be read: " + err.Error())
@@ -125,22 +124,6 @@ func (t *Trust) verify(b *bundle.Bundle, digest string, who Signers) (Verified, 
 		}
 	}
 	return v, nil
-}
-
-// canonicalDigest is the sha256 digest of a JSON value, whatever its spaces and the
-// order of its members.
-func canonicalDigest(raw []byte) (string, error) {
-	var value any
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	if err := d.Decode(&value); err != nil {
-		return "", err
-	}
-	canonical, err := json.Marshal(value)
-	if err != nil {
-		return "", err
-	}
-	return describeBlob("", canonical).Digest, nil
 }
 
 // check verifies a signature by one of who on what artifact says.

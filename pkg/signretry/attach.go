@@ -4,10 +4,11 @@
 package signretry
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/LerianStudio/pushguard/pkg/bug"
 	"github.com/LerianStudio/pushguard/pkg/registry"
@@ -18,33 +19,81 @@ import (
 // maxConfig is the most that is read of a config or a payload of legacy signatures, in bytes.
 const maxConfig = 1 << 20
 
-// attach stores the bundle as a referrer of the image, unless it was there.
+// attach stores the bundles as referrers of the image that were not there, with one write
+// of the list where the registry does not keep it. What could be signed is attached also
+// when something else could not.
 func (r *run) attach(ctx context.Context, l *lookup) error {
-	ref := l.ref
-	if !l.found {
-		manifest, err := signing.NewReferrer(l.bundle, signing.Descriptor{MediaType: l.subject.MediaType, Digest: ref.Digest, Size: l.subject.Size})
+	var entries []registry.Entry
+	for _, s := range l.statements {
+		if s.found || s.bundle == nil {
+			continue
+		}
+		entry, err := r.attachBundle(ctx, l, s.bundle)
 		if err != nil {
-			return err
-		}
-		if l.config == nil {
-			l.config = r.config(ctx, ref)
-		}
-		if err := l.config.wait(ctx); err != nil {
-			return err
-		}
-		if err := r.putBlob(ctx, ref, l.bundle.JSON); err != nil {
-			return err
-		}
-		_, err = late(ctx, r, r.atRegistry(stageAttach, ref), func(ctx context.Context) (registry.Descriptor, error) {
-			return r.Registry.Attach(ctx, ref, signing.ReferrerMediaType, manifest)
-		})
-		if err != nil {
-			return err
+			return cmp.Or(l.unsigned, err)
 		}
 		l.written = true
+		if entry != nil {
+			entries = append(entries, *entry)
+		}
 	}
-	l.has(signing.FormatBundle, l.bundle.Verified)
-	return nil
+	if len(entries) > 0 {
+		if err := r.extend(ctx, r.referrersList(l, entries)); err != nil {
+			return cmp.Or(l.unsigned, err)
+		}
+	}
+	for _, s := range l.statements {
+		if s.bundle != nil {
+			l.holds(s)
+		}
+	}
+	return l.unsigned
+}
+
+// attachBundle stores a bundle as a referrer of the image. It returns the entry for the
+// list of referrers, nil where the registry keeps that itself.
+func (r *run) attachBundle(ctx context.Context, l *lookup, b *signing.Bundle) (*registry.Entry, error) {
+	manifest, err := signing.NewReferrer(b, signing.Descriptor{MediaType: l.subject.MediaType, Digest: l.ref.Digest, Size: l.subject.Size})
+	if err != nil {
+		return nil, err
+	}
+	if err := r.accept(ctx, l).wait(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.putBlob(ctx, l.ref, b.JSON); err != nil {
+		return nil, err
+	}
+	type attached struct {
+		entry  registry.Descriptor
+		listed bool
+	}
+	a, err := late(ctx, r, r.atRegistry(stageAttach, l.ref), func(ctx context.Context) (a attached, err error) {
+		a.entry, a.listed, err = r.Registry.Attach(ctx, l.ref, signing.ReferrerMediaType, manifest)
+		return a, err
+	})
+	if err != nil || a.listed {
+		return nil, err
+	}
+	raw, err := json.Marshal(a.entry)
+	return &registry.Entry{Key: a.entry.Digest, Raw: raw}, err
+}
+
+// accept begins to find out whether the image's registry accepts a bundle, unless that
+// has begun.
+func (r *run) accept(ctx context.Context, l *lookup) *upload {
+	if l.accepted == nil {
+		config := r.config(ctx, l.ref)
+		l.accepted = config
+		if l.shadowed {
+			l.accepted = r.start(func() error {
+				if err := config.wait(ctx); err != nil {
+					return err
+				}
+				return r.unshadow(ctx, l)
+			})
+		}
+	}
+	return l.accepted
 }
 
 // upload is a blob on its way to a repository. It is under way while the services are
@@ -56,10 +105,15 @@ type upload struct {
 
 // upload begins to store data in ref's repository.
 func (r *run) upload(ctx context.Context, ref registry.Reference, data []byte) *upload {
+	return r.start(func() error { return r.putBlob(ctx, ref, data) })
+}
+
+// start runs something that ends with an error or nil.
+func (r *run) start(f func() error) *upload {
 	u := &upload{done: make(chan struct{})}
 	r.background.Go(func() {
 		defer bug.Catch()
-		u.err = r.putBlob(ctx, ref, data)
+		u.err = f()
 		close(u.done)
 	})
 	return u
@@ -118,7 +172,11 @@ func (r *run) legacy(ctx context.Context, l *lookup) error {
 		if found, err = sign(ctx, r, order{Claim: claim, format: signing.FormatLegacy, accepted: accepted}, r.Signer.FinishLegacy); err != nil {
 			return err
 		}
-		if err := r.appendLegacy(ctx, l.ref, found); err != nil {
+		list, err := r.legacyList(l.ref, found)
+		if err != nil {
+			return err
+		}
+		if err := r.extend(ctx, list); err != nil {
 			return err
 		}
 		l.written = true
@@ -183,40 +241,3 @@ func (r *run) findLegacy(ctx context.Context, l *lookup, claim signing.Claim) (*
 	}
 	return nil, r.tooMany(len(layers))
 }
-
-// appendLegacy adds a signature, the payload of which is stored, behind those that are
-// there. The tag is read, changed and written without a lock, so it is read back, and
-// written again when another signer won.
-func (r *run) appendLegacy(ctx context.Context, ref registry.Reference, l *signing.Legacy) error {
-	tag := ref.WithTag(registry.SignatureTag(ref.Digest))
-	_, err := late(ctx, r, r.atRegistry(stageAttach, tag), func(ctx context.Context) (none struct{}, err error) {
-		there, layers, err := r.legacyOf(ctx, ref)
-		if err != nil || slices.ContainsFunc(layers, l.Is) {
-			return none, err
-		}
-		grown, err := there.Append(l)
-		if err != nil {
-			return none, fmt.Errorf("sign %s: %w", tag, err)
-		}
-		if _, err := r.Registry.PutBlob(ctx, ref, grown.Config); err != nil {
-			return none, err
-		}
-		if err := r.Registry.PutManifest(ctx, tag, grown.MediaType, grown.Manifest); err != nil {
-			return none, err
-		}
-		if _, layers, err = r.legacyOf(ctx, ref); err != nil || slices.ContainsFunc(layers, l.Is) {
-			return none, err
-		}
-		return none, overwrittenError{tag}
-	})
-	return err
-}
-
-// overwrittenError is a signature that another signer's write has taken out of the list.
-type overwrittenError struct{ tag registry.Reference }
-
-func (e overwrittenError) Error() string {
-	return fmt.Sprintf("attach to %s: the signature just written is not there: another signer wrote at the same time", e.tag)
-}
-
-func (overwrittenError) Transient() bool { return true }

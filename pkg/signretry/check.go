@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/LerianStudio/pushguard/pkg/registry"
 	"github.com/LerianStudio/pushguard/pkg/signing"
@@ -50,7 +51,8 @@ func (r *run) checkDigest(ctx, reading context.Context, repositories []image) {
 	}
 }
 
-// check looks for a signature in each of the layouts asked for, or in any.
+// check looks for a signature in each of the layouts asked for, or in any, and for the
+// attestations.
 func (r *run) check(ctx context.Context, l *lookup) error {
 	if err := r.resolve(ctx, l); err != nil {
 		return err
@@ -58,60 +60,58 @@ func (r *run) check(ctx context.Context, l *lookup) error {
 	if err := r.await(); err != nil {
 		return err
 	}
-	var reasons []error
-	var lacking []signing.Format
-	for _, format := range []signing.Format{signing.FormatBundle, signing.FormatLegacy} {
-		anyone := len(r.Formats) == 0
-		if !anyone && !slices.Contains(r.Formats, format) || anyone && len(l.have) > 0 {
-			continue
-		}
-		found, err := r.holds(ctx, l, format)
-		if err != nil {
+	either := len(r.Formats) == 0
+	lacks := &unsignedError{signers: r.signers}
+	bundle := either || slices.Contains(r.Formats, signing.FormatBundle)
+	l.statements = r.statements(l.ref.Digest, bundle)
+	if len(l.statements) > 0 {
+		if err := r.lookForBundles(ctx, l); err != nil {
 			return err
 		}
-		if !found {
-			lacking = append(lacking, format)
-			reasons = append(reasons, l.passed...)
+	}
+	for _, s := range l.statements {
+		switch {
+		case s.found:
+			l.holds(s)
+		case s.claim.Attestation != nil:
+			lacks.what = append(lacks.what, "attestation of the type "+s.claim.Attestation.Type)
+		case !either:
+			lacks.what = append(lacks.what, "signature of the format "+string(signing.FormatBundle))
 		}
 	}
-	if len(lacking) == 0 || len(r.Formats) == 0 && len(l.have) > 0 {
-		return nil
-	}
-	return &unsignedError{signers: r.signers, lacking: lacking, anyone: len(r.Formats) == 0, passed: reasons}
-}
-
-// holds looks for a signature in one layout and notes it.
-func (r *run) holds(ctx context.Context, l *lookup, format signing.Format) (bool, error) {
-	if format == signing.FormatBundle {
-		err := r.lookForBundle(ctx, l)
-		if err == nil && l.found {
-			l.has(format, l.bundle.Verified)
+	lacks.passed = l.passed
+	if either && len(l.have) == 0 || slices.Contains(r.Formats, signing.FormatLegacy) {
+		l.passed = nil
+		found, err := r.lookForLegacy(ctx, l)
+		switch {
+		case err != nil:
+			return err
+		case found != nil:
+			l.has(signing.FormatLegacy, found.Verified)
+		case either:
+			lacks.what = append(lacks.what, "signature")
+		default:
+			lacks.what = append(lacks.what, "signature of the format "+string(signing.FormatLegacy))
 		}
-		return l.found, err
+		lacks.passed = append(lacks.passed, l.passed...)
 	}
-	l.passed = nil
-	found, err := r.lookForLegacy(ctx, l)
-	if err == nil && found != nil {
-		l.has(format, found.Verified)
+	if len(lacks.what) > 0 {
+		return lacks
 	}
-	return found != nil, err
+	return nil
 }
 
-// unsignedError is an image that lacks a signature that was asked for.
+// unsignedError is an image that lacks something that was asked for.
 type unsignedError struct {
 	signers signing.Signers
-	lacking []signing.Format // layouts
-	anyone  bool             // of the layouts would have done
-	passed  []error          // why what is there does not count
+	what    []string
+	passed  []error // why what is there does not count
 }
 
-// Error says how many signatures there are that do not count, and why the first does not.
+// Error says what is missing, how much there is that does not count, and why the first
+// does not.
 func (e *unsignedError) Error() string {
-	what := "signature"
-	if !e.anyone && len(e.lacking) == 1 {
-		what += " of the format " + string(e.lacking[0])
-	}
-	text := fmt.Sprintf("no valid %s by %s", what, e.signers)
+	text := fmt.Sprintf("no valid %s by %s", strings.Join(e.what, " and "), e.signers)
 	if len(e.passed) > 0 {
 		text += fmt.Sprintf("; %d do not count, the first: %v", len(e.passed), e.passed[0])
 	}

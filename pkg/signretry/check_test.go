@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/LerianStudio/pushguard/pkg/registry"
+	"github.com/LerianStudio/pushguard/pkg/registry/registrytest/contract"
 	"github.com/LerianStudio/pushguard/pkg/signing"
 	"github.com/LerianStudio/pushguard/pkg/signing/signingtest"
 	"github.com/LerianStudio/pushguard/pkg/signretry"
@@ -118,7 +119,7 @@ func (l *lab) attachJunk(image registry.Reference, i int) {
 	}
 	raw := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"artifactType":%q,"config":{"mediaType":"application/vnd.oci.empty.v1+json","digest":%q,"size":2},"layers":[],"subject":{"mediaType":%q,"digest":%q,"size":%d},"annotations":{"n":"%d"}}`,
 		signing.ReferrerMediaType, signing.BundleMediaType, config.Digest, d.MediaType, d.Digest, d.Size, i)
-	if _, err := l.opts.Registry.Attach(l.t.Context(), image, signing.ReferrerMediaType, []byte(raw)); err != nil {
+	if _, err := contract.Attach(l.t.Context(), l.client, image, signing.ReferrerMediaType, []byte(raw)); err != nil {
 		l.t.Fatal(err)
 	}
 }

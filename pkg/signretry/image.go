@@ -6,6 +6,7 @@ package signretry
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,7 +19,8 @@ import (
 )
 
 const (
-	maxBundle = 1 << 20 // bytes of a bundle that is read; a signature's has about 6 KiB
+	maxBundle      = 1 << 20  // bytes of a bundle that is read; a signature's has about 6 KiB
+	maxAttestation = 96 << 20 // bytes of one where attestations are asked for
 	// maxReferrers bounds how many signatures of others are looked at.
 	maxReferrers = 100
 )
@@ -27,13 +29,35 @@ const (
 type lookup struct {
 	image
 
-	subject registry.Descriptor
-	bundle  *signing.Bundle // that it has, or is to have
-	config  *upload         // of the bundle, nil before it has begun
-	found   bool            // the bundle was there
-	written bool            // something was attached
-	have    []Signature
-	passed  []error // why what is attached is not what was looked for
+	subject    registry.Descriptor
+	statements []*statement     // that it has, or is to have, as bundles
+	unsigned   error            // why it does not get one of them
+	accepted   *upload          // whether the registry accepts one, nil before it was asked
+	written    bool             // something was attached
+	referrers  []registry.Entry // that it had at the first look
+	shadowed   bool             // the fallback tag names the image itself
+	have       []Signature
+	attested   []Attestation
+	passed     []error // why what is attached is not what was looked for
+}
+
+// statement is a signature or an attestation as a bundle.
+type statement struct {
+	claim  signing.Claim
+	bundle *signing.Bundle
+	found  bool // it was there
+}
+
+// statements are those that an image is to have as bundles.
+func (r *run) statements(digest string, signature bool) []*statement {
+	var s []*statement
+	if signature {
+		s = append(s, &statement{claim: signing.Claim{Digest: digest, Annotations: r.Annotations}})
+	}
+	for _, a := range r.Attestations {
+		s = append(s, &statement{claim: signing.Claim{Digest: digest, Attestation: a}})
+	}
+	return s
 }
 
 // digest signs one digest in all its repositories. What is signed already
@@ -52,12 +76,12 @@ func (r *run) digest(ctx, reading context.Context, repositories []image) {
 	if len(images) == 0 {
 		return
 	}
-	for _, format := range r.Formats {
-		if format == signing.FormatLegacy {
-			images = r.each(ctx, images, r.legacy)
-			continue
-		}
-		images = r.each(ctx, r.shareBundle(ctx, images), r.attach)
+	for n := range images[0].statements {
+		r.shareBundle(ctx, images, n)
+	}
+	images = r.each(ctx, images, r.attach)
+	if slices.Contains(r.Formats, signing.FormatLegacy) {
+		images = r.each(ctx, images, r.legacy)
 	}
 	for _, l := range images {
 		r.done(ctx, l, nil)
@@ -75,51 +99,49 @@ func (r *run) each(ctx context.Context, images []*lookup, do func(context.Contex
 	})
 }
 
-// shareBundle gives every image the bundle of the one that has it, or a new one. It
-// returns the images that have one then.
-func (r *run) shareBundle(ctx context.Context, images []*lookup) []*lookup {
+// shareBundle gives every image the bundle of statement n of the one that has it, or a
+// new one. Why an image gets none is noted at it.
+func (r *run) shareBundle(ctx context.Context, images []*lookup, n int) {
 	var bundle *signing.Bundle
 	for _, l := range images {
-		if l.found {
-			bundle = l.bundle
+		if l.statements[n].found {
+			bundle = l.statements[n].bundle
 		}
 	}
-	if bundle == nil && len(images) > 0 {
+	refused := false
+	var err error
+	if bundle == nil {
 		for _, l := range images {
-			l.config = r.config(ctx, l.ref) // while the services are asked
+			r.accept(ctx, l) // while the services are asked
 		}
-		refused := false
-		var err error
-		if bundle, err = sign(ctx, r, order{
-			Claim: signing.Claim{Digest: images[0].ref.Digest, Annotations: r.Annotations}, format: signing.FormatBundle,
+		bundle, err = sign(ctx, r, order{
+			Claim: images[0].statements[n].claim, format: signing.FormatBundle,
 			accepted: func(ctx context.Context) error {
 				err := r.anyAccepts(ctx, images)
 				refused = err != nil && ctx.Err() == nil
 				return err
 			},
-		}, r.Signer.Finish); err != nil {
-			return r.each(ctx, images, func(_ context.Context, l *lookup) error {
-				if refused {
-					return l.config.err
-				}
-				return err
-			})
-		}
+		}, r.Signer.Finish)
 	}
 	for _, l := range images {
-		if !l.found {
-			l.bundle = bundle
+		switch {
+		case l.statements[n].found:
+		case refused:
+			l.unsigned = cmp.Or(l.unsigned, l.accepted.err)
+		case err != nil:
+			l.unsigned = cmp.Or(l.unsigned, err)
+		default:
+			l.statements[n].bundle = bundle
 		}
 	}
-	return images
 }
 
-// anyAccepts waits until one of the registries has accepted the config of the bundle:
+// anyAccepts waits until one of the registries has accepted the first of a bundle:
 // then the log entry is of use. It returns the first refusal when all have refused.
 func (r *run) anyAccepts(ctx context.Context, images []*lookup) error {
 	outcomes := make(chan error, len(images))
 	for _, l := range images {
-		r.background.Go(func() { outcomes <- l.config.wait(ctx) })
+		r.background.Go(func() { outcomes <- l.accepted.wait(ctx) })
 	}
 	var first error
 	for range images {
@@ -140,7 +162,7 @@ func (r *run) done(ctx context.Context, l *lookup, err error) {
 	case l.written:
 		result.Status = Signed
 	}
-	result.Signatures = l.have
+	result.Signatures, result.Attestations = l.have, l.attested
 	for _, index := range l.indexes {
 		r.finish(ctx, index, result)
 	}
@@ -164,23 +186,37 @@ func (r *run) failure(err error) Result {
 }
 
 func (l *lookup) has(format signing.Format, v signing.Verified) {
-	s := Signature{Format: format, Identity: v.Identity}
-	if v.LogURL != "" {
-		s.Log = &LogEntry{URL: v.LogURL, Index: v.LogIndex}
-	}
-	l.have = append(l.have, s)
+	l.have = append(l.have, Signature{Format: format, Identity: v.Identity, Log: logOf(v)})
 }
 
-// look makes sure that the image is there and, when a bundle is asked for, looks
+// holds notes a statement that the image has.
+func (l *lookup) holds(s *statement) {
+	v := s.bundle.Verified
+	if s.claim.Attestation == nil {
+		l.has(signing.FormatBundle, v)
+		return
+	}
+	l.attested = append(l.attested, Attestation{Type: v.Type, Identity: v.Identity, Log: logOf(v)})
+}
+
+func logOf(v signing.Verified) *LogEntry {
+	if v.LogURL == "" {
+		return nil
+	}
+	return &LogEntry{URL: v.LogURL, Index: v.LogIndex}
+}
+
+// look makes sure that the image is there and, when bundles are asked for, looks
 // for ours on it. There is a session when it returns without an error.
 func (r *run) look(ctx context.Context, l *lookup) (err error) {
 	if err := r.resolve(ctx, l); err != nil {
 		return err
 	}
-	if !slices.Contains(r.Formats, signing.FormatBundle) {
+	l.statements = r.statements(l.ref.Digest, slices.Contains(r.Formats, signing.FormatBundle))
+	if len(l.statements) == 0 {
 		return r.await()
 	}
-	return r.lookForBundle(ctx, l)
+	return r.lookForBundles(ctx, l)
 }
 
 // resolve makes sure that the image is there.
@@ -191,27 +227,46 @@ func (r *run) resolve(ctx context.Context, l *lookup) (err error) {
 	return missing(l.ref, err)
 }
 
-// lookForBundle looks for a bundle of the run's signers among the referrers of the image.
-func (r *run) lookForBundle(ctx context.Context, l *lookup) error {
+// lookForBundles looks for the statements of the run's signers among the referrers of the
+// image.
+func (r *run) lookForBundles(ctx context.Context, l *lookup) error {
 	// Of any type: some registries list the type of the config in place of the artifact's.
-	referrers, err := late(ctx, r, r.atRegistry(stageFind, l.ref), func(ctx context.Context) ([]registry.Descriptor, error) {
-		return r.Registry.Referrers(ctx, l.ref, "")
+	referrers, err := late(ctx, r, r.atRegistry(stageFind, l.ref), func(ctx context.Context) (list []registry.Descriptor, err error) {
+		list, l.shadowed, err = r.Registry.ListReferrers(ctx, l.ref, "")
+		return list, err
 	})
 	if err != nil {
 		return err
 	}
+	for _, d := range referrers {
+		if raw, err := json.Marshal(d); err == nil {
+			l.referrers = append(l.referrers, registry.Entry{Key: d.Digest, Raw: raw})
+		}
+	}
 	if err := r.await(); err != nil {
 		return err
 	}
-	referrers = slices.DeleteFunc(referrers, func(d registry.Descriptor) bool { return !mayBeBundle(d) })
+	referrers = slices.DeleteFunc(referrers, func(d registry.Descriptor) bool { return !l.mayHold(d) })
 	if len(referrers) == 0 {
 		return nil
 	}
-	l.bundle, err = late(ctx, r, r.atRegistry(stageFind, l.ref), func(ctx context.Context) (*signing.Bundle, error) {
-		return r.find(ctx, l, referrers)
+	_, err = late(ctx, r, r.atRegistry(stageFind, l.ref), func(ctx context.Context) (none struct{}, err error) {
+		return none, r.find(ctx, l, referrers, isMasked)
 	})
-	l.found = l.bundle != nil
+	if isMasked(err) { // it was so for long enough: the registry has no better answer
+		_, err = do(ctx, r, r.atRegistry(stageFind, l.ref), func(ctx context.Context) (none struct{}, err error) {
+			return none, r.find(ctx, l, referrers, func(error) bool { return false })
+		})
+	}
 	return err
+}
+
+// isMasked reports whether something else answered in a registry's place, such as a
+// gateway's page. Whether the signature is ours is not known then: passing it over would
+// sign twice.
+func isMasked(err error) bool {
+	e, ok := errors.AsType[*registry.Error](err)
+	return ok && e.Kind == registry.KindNotARegistry
 }
 
 // describe returns the descriptor that a signature names as its subject. Where
@@ -225,28 +280,52 @@ func (r *run) describe(ctx context.Context, ref registry.Reference) (registry.De
 	return m.Descriptor, err
 }
 
-// find returns the signature of the run's signers among the referrers of the image, nil
-// when there is none. Signatures of others, broken ones and other artifacts do not count,
-// nor does one that lacks an annotation asked for.
-func (r *run) find(ctx context.Context, l *lookup, referrers []registry.Descriptor) (*signing.Bundle, error) {
-	claim := signing.Claim{Digest: l.ref.Digest, Annotations: r.Annotations}
+// find notes which of the statements looked for are among the referrers of the image.
+// Those of others, broken ones and other artifacts do not count, nor does a signature
+// that lacks an annotation asked for. ends tells which failures to read one are not
+// passed over, beside those that pass.
+func (r *run) find(ctx context.Context, l *lookup, referrers []registry.Descriptor, ends func(error) bool) error {
 	l.passed = nil
 	for _, d := range referrers[:min(len(referrers), maxReferrers)] {
 		b, err := r.read(ctx, l.ref, d)
-		if ctx.Err() != nil || retry.Transient(err) {
-			return nil, err
+		if ctx.Err() != nil || retry.Transient(err) || ends(err) {
+			return err
 		}
 		if err == nil {
-			err = claim.Met(b.Verified)
+			err = l.take(b)
 		}
-		if err == nil {
-			return b, nil
+		if err != nil {
+			if err := r.passOver(ctx, l, d.Digest, err); err != nil {
+				return err
+			}
 		}
-		if err := r.passOver(ctx, l, d.Digest, err); err != nil {
-			return nil, err
+		if !slices.ContainsFunc(l.statements, func(s *statement) bool { return !s.found }) {
+			return nil
 		}
 	}
-	return nil, r.tooMany(len(referrers))
+	return r.tooMany(len(referrers))
+}
+
+// take gives the bundle to the statements that it is; the error says why it is none.
+func (l *lookup) take(b *signing.Bundle) error {
+	var why error
+	taken := false
+	for _, s := range l.statements {
+		switch err := s.claim.Met(b.Verified); {
+		case err != nil:
+			if why == nil || s.claim.Type() == b.Type {
+				why = err
+			}
+		case !s.found:
+			s.bundle, s.found, taken = b, true, true
+		default:
+			taken = true
+		}
+	}
+	if taken {
+		return nil
+	}
+	return why
 }
 
 // passOver notes why something attached to an image is not the signature looked for. It
@@ -270,9 +349,10 @@ func (r *run) tooMany(n int) error {
 	return nil
 }
 
-func mayBeBundle(d registry.Descriptor) bool {
+// mayHold reports whether a referrer may be one of the statements looked for.
+func (l *lookup) mayHold(d registry.Descriptor) bool {
 	predicate, ok := d.Annotations["dev.sigstore.bundle.predicateType"]
-	if ok && predicate != signing.PredicateType {
+	if ok && !slices.ContainsFunc(l.statements, func(s *statement) bool { return predicate == s.claim.Type() }) {
 		return false
 	}
 	return d.ArtifactType == "" || d.ArtifactType == signing.BundleMediaType || d.ArtifactType == "application/vnd.oci.empty.v1+json"
@@ -288,10 +368,14 @@ func (r *run) read(ctx context.Context, ref registry.Reference, d registry.Descr
 	if !ok {
 		return nil, errors.New("it holds no bundle")
 	}
-	if layer.Size > maxBundle {
-		return nil, fmt.Errorf("its bundle has %d bytes, more than %d", layer.Size, maxBundle)
+	limit := int64(maxBundle)
+	if len(r.Attestations) > 0 {
+		limit = maxAttestation
 	}
-	raw, err := r.Registry.Blob(ctx, ref, registry.Descriptor(layer), maxBundle)
+	if layer.Size > limit {
+		return nil, fmt.Errorf("its bundle has %d bytes, more than %d", layer.Size, limit)
+	}
+	raw, err := r.Registry.Blob(ctx, ref, registry.Descriptor(layer), limit)
 	if err != nil {
 		return nil, err
 	}

@@ -35,6 +35,7 @@ type lab struct {
 	t        *testing.T
 	opts     signretry.Options
 	registry *hosts
+	client   *registry.Client
 	log      *syncBuffer
 }
 
@@ -140,7 +141,7 @@ func newLab(t *testing.T, rekorVersion uint32) *lab {
 	})
 	out := &syncBuffer{}
 	logger := slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	return &lab{Sigstore: s, t: t, registry: h, log: out, opts: signretry.Options{
+	return &lab{Sigstore: s, t: t, registry: h, client: client.Client, log: out, opts: signretry.Options{
 		Registry: client,
 		Signer:   signing.New(signing.Options{Transport: transport, Timeout: 30 * time.Second, Logger: logger, Cache: t.TempDir()}),
 		Services: src,

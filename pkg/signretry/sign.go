@@ -6,13 +6,16 @@ package signretry
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/LerianStudio/pushguard/pkg/bug"
+	"github.com/LerianStudio/pushguard/pkg/retry"
 	"github.com/LerianStudio/pushguard/pkg/signing"
 )
 
@@ -40,11 +43,15 @@ type order struct {
 	// accepted waits until a registry has shown that it accepts the signature, and says
 	// why none does. The log is asked after it, for an entry stays.
 	accepted func(context.Context) error
+	// patience ends when a log has been down for too long, whatever certificates run out
+	// meanwhile; set when the first log is asked.
+	patience *time.Time
 }
 
 // sign makes one signature and hands it to finish for verification.
 func sign[T any](ctx context.Context, r *run, o order, finish func(*signing.Draft, *signing.Trust) (T, error)) (T, error) {
 	var over *signing.Certificate
+	o.patience = &time.Time{}
 	var tries renewals
 	var none T
 	var err error
@@ -76,22 +83,92 @@ func (r *run) draft(ctx context.Context, cert *signing.Certificate, o order) (*s
 		return nil, err
 	}
 	for _, authority := range r.services.Timestamps {
-		err := r.call(ctx, r.step(string(signing.StageTimestamp), o.Digest, authority), func(ctx context.Context) error {
-			return r.Signer.Stamp(ctx, draft, authority)
-		})
-		if err != nil {
+		if err := r.stamp(ctx, draft, authority); err != nil {
 			return nil, err
 		}
 	}
 	if err := o.accepted(ctx); err != nil {
 		return nil, err
 	}
-	for _, log := range r.services.LogsFor(o.format) {
-		if err := r.log(ctx, draft, log); err != nil {
-			return nil, err
-		}
+	if err := r.logs(ctx, draft, r.services.LogsFor(o.format), o.patience); err != nil {
+		return nil, err
 	}
 	return draft, nil
+}
+
+// logs gets the draft's entries. Where a Rekor v1 stays down for longer than is set, a
+// bundle goes to the Rekor v2 of the fallback instead, and so do all later ones.
+func (r *run) logs(ctx context.Context, draft *signing.Draft, logs []signing.Log, until *time.Time) error {
+	first := slices.ContainsFunc(logs, func(l signing.Log) bool { return l.Version == 1 })
+	if !first || r.FallbackAfter <= 0 || draft.Format == signing.FormatLegacy {
+		return r.logAll(ctx, draft, logs)
+	}
+	fallback := r.fellBackTo()
+	if fallback == nil {
+		if until.IsZero() {
+			*until = time.Now().Add(r.FallbackAfter)
+		}
+		patience, cancel := context.WithDeadline(ctx, *until)
+		err := r.logAll(patience, draft, logs)
+		cancel()
+		if err == nil || ctx.Err() != nil || !retry.Passing(err) && !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+		services, ferr := r.fallBack(ctx, err)
+		if ferr != nil {
+			return fmt.Errorf("%w; and there is no fallback: %w", err, ferr)
+		}
+		fallback = services
+	}
+	for _, authority := range fallback.Timestamps {
+		if draft.Stamped() {
+			break
+		}
+		if err := r.stamp(ctx, draft, authority); err != nil {
+			return err
+		}
+	}
+	return r.logAll(ctx, draft, fallback.Logs)
+}
+
+func (r *run) logAll(ctx context.Context, draft *signing.Draft, logs []signing.Log) error {
+	for _, log := range logs {
+		if err := r.log(ctx, draft, log); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *run) stamp(ctx context.Context, draft *signing.Draft, authority string) error {
+	return r.call(ctx, r.step(string(signing.StageTimestamp), draft.Digest, authority), func(ctx context.Context) error {
+		return r.Signer.Stamp(ctx, draft, authority)
+	})
+}
+
+// fellBackTo are the services that the run has changed to, nil for none.
+func (r *run) fellBackTo() *signing.Services {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.fallback
+}
+
+// fallBack changes to the services of the second signing config.
+func (r *run) fallBack(ctx context.Context, why error) (*signing.Services, error) {
+	services, err := do(ctx, r, r.step(string(signing.StageTrust), allImages, "fallback"), func(ctx context.Context) (signing.Services, error) {
+		return r.Signer.Fallback(ctx, r.Services, r.FallbackConfig)
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.fallback == nil {
+		r.fallback, r.fellBack = &services, why
+		r.Logger.LogAttrs(ctx, slog.LevelWarn, "the log is down for too long, going on with Rekor v2",
+			slog.String("log", services.Logs[0].URL), slog.String("reason", why.Error()))
+	}
+	return r.fallback, nil
 }
 
 // log gets the draft's entry from one log: posted, and when the answer to that is
@@ -170,7 +247,7 @@ func (r *run) load(ctx context.Context) error {
 		return err
 	}
 	r.services, r.trust = l.services, l.trust
-	return r.services.Supports(r.Formats)
+	return cmp.Or(r.services.Supports(r.Formats), r.services.SupportsAttestations(r.Attestations))
 }
 
 // await waits for the session, which ends at the latest with the run. The error says

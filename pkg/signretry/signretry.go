@@ -7,6 +7,7 @@
 //
 //	image there? → signed already? → certificate → statement → timestamp → log entry → verify → attach → read back
 //
+// An attestation is one more statement that goes the same way.
 // One identity and one certificate serve all images of a run; one bundle serves
 // one digest in any number of repositories. A legacy signature names its
 // repository, so each has its own.
@@ -32,17 +33,20 @@ import (
 type Registry interface {
 	// Head returns the descriptor of the manifest at ref.
 	Head(ctx context.Context, ref registry.Reference) (registry.Descriptor, error)
-	// Referrers lists the manifests whose subject is ref (by digest).
-	Referrers(ctx context.Context, ref registry.Reference, artifactType string) ([]registry.Descriptor, error)
+	// ListReferrers lists the manifests whose subject is ref (by digest), and reports
+	// whether the fallback tag names ref itself.
+	ListReferrers(ctx context.Context, ref registry.Reference, artifactType string) (list []registry.Descriptor, shadowed bool, err error)
 	// Manifest returns the manifest at ref, its digest verified.
 	Manifest(ctx context.Context, ref registry.Reference) (registry.Manifest, error)
 	// Blob returns the blob d, its digest verified; an error when it is larger than maxSize bytes.
 	Blob(ctx context.Context, ref registry.Reference, d registry.Descriptor, maxSize int64) ([]byte, error)
 	// PutBlob stores data in ref's repository.
 	PutBlob(ctx context.Context, ref registry.Reference, data []byte) (registry.Descriptor, error)
-	// Attach stores a manifest with a subject and reads back that Referrers finds
-	// it; the error is transient when it does not.
-	Attach(ctx context.Context, ref registry.Reference, mediaType string, manifest []byte) (registry.Descriptor, error)
+	// Attach stores a manifest with a subject and returns its entry in the list of
+	// referrers; listed is true where the registry keeps that list itself.
+	Attach(ctx context.Context, ref registry.Reference, mediaType string, manifest []byte) (entry registry.Descriptor, listed bool, err error)
+	// FallbackList reads the list of ref's referrers under the fallback tag.
+	FallbackList(ctx context.Context, ref registry.Reference) (registry.FallbackList, error)
 	// PutManifest stores a manifest under ref's tag.
 	PutManifest(ctx context.Context, ref registry.Reference, mediaType string, manifest []byte) error
 }
@@ -80,13 +84,22 @@ type Signature struct {
 	Identity signing.Identity `json:"identity"` // whose it is, as its certificate says
 }
 
+// Attestation is one that the image has now.
+type Attestation struct {
+	Type     string           `json:"type"`     // URI of its predicate type
+	Log      *LogEntry        `json:"log"`      // nil when it is in no log
+	Identity signing.Identity `json:"identity"` // whose it is, as its certificate says
+}
+
 // Result is the outcome for one image.
 type Result struct {
 	Ref        registry.Reference // as asked; Check adds the digest to a tag
 	Status     Status
 	Signatures []Signature // by this identity, in the order of the formats asked for; also when another one failed
-	At         time.Time   // when it was done
-	Err        error       // why, when it is not OK
+	// Attestations are those asked for that the image has.
+	Attestations []Attestation
+	At           time.Time // when it was done
+	Err          error     // why, when it is not OK
 }
 
 // Log is the place of the first signature in a log, nil when there is none.
@@ -121,6 +134,8 @@ type Report struct {
 	Identity signing.Identity // zero when there is no token
 	Results  []Result         // in the order asked
 	Attempts []Attempt        // in the order they ended
+	// FellBack says why bundles went to the second log, nil when they did not.
+	FellBack error
 }
 
 // Options configure Run and Check. Registry and Signer are needed, and Token, which Check
@@ -132,13 +147,20 @@ type Options struct {
 	Token    signing.TokenSource
 	Signers  signing.Signers // whose signatures Check accepts; the zero value is the token's identity
 
+	// FallbackAfter is how long a Rekor v1 may be down before bundles go to the Rekor v2 of
+	// a second signing config; 0 = never. FallbackConfig is its file, "" = from TUF.
+	FallbackAfter  time.Duration
+	FallbackConfig string
+
 	Policy   retry.Policy  // of one stage
 	Budget   time.Duration // of the whole run; 0 = none
 	Parallel int           // digests at once; 0 = 4
 
 	Formats     []signing.Format  // none = the bundle; to Check: any one
 	Annotations map[string]string // in what is signed
-	Recursive   bool              // sign the manifests that an index lists, too
+	// Attestations are attached as bundles beside the signature, whatever its format.
+	Attestations []*signing.Attestation
+	Recursive    bool // sign the manifests that an index lists, too
 
 	Logger *slog.Logger // nil = silent
 	// OnResult is told as each image finishes, one at a time.
@@ -211,7 +233,7 @@ func (r *run) all(ctx context.Context, images []registry.Reference, prepare func
 	_ = g.Wait()
 	cancel() // ends what is still under way for images that failed
 	r.background.Wait()
-	return Report{Identity: r.identity, Results: r.results, Attempts: r.attempts}
+	return Report{Identity: r.identity, Results: r.results, Attempts: r.attempts, FellBack: r.fellBack}
 }
 
 // run is one call of Run or Check.
@@ -232,6 +254,8 @@ type run struct {
 	configs  map[string]*upload // by repository
 	results  []Result
 	attempts []Attempt
+	fallback *signing.Services // that the run has changed to, nil for none
+	fellBack error             // why
 }
 
 // finish records the outcome of the image asked for at index.

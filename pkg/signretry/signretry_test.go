@@ -5,6 +5,7 @@ package signretry_test
 
 import (
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -62,7 +63,7 @@ func TestRun_lostAnswer(t *testing.T) {
 func TestRun_outages(t *testing.T) {
 	t.Parallel()
 	faults := map[string]signingtest.Fault{
-		"503": {Status: 503}, "429": {Status: 429, RetryAfter: "3"}, "reset": {Reset: true}, "hang": {Hang: true},
+		"503": {Status: 503}, "canceled": {Status: 499}, "429": {Status: 429, RetryAfter: "3"}, "reset": {Reset: true}, "hang": {Hang: true},
 		"HTML": signingtest.HTML(), "truncated": {Truncate: true}, "lost": {Lost: true, Status: 504},
 	}
 	for name, fault := range faults {
@@ -214,6 +215,38 @@ func TestRun_certificateRunsOut(t *testing.T) {
 			if got := l.counts(); got.Certificates != want || got.Tokens != want || got.Entries != 1 {
 				t.Errorf("rekor v%d: cost %+v, want %d tokens and certificates, one entry", version, got, want)
 			}
+		})
+	}
+}
+
+// A page in a registry's place says nothing of a signature: one that is there is not made
+// again. Found by the simulator.
+func TestRun_pageInPlaceOfSignature(t *testing.T) {
+	t.Parallel()
+	for name, what := range map[string]string{"manifest": "/manifests/", "blob": "/blobs/"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				l := newLab(t, 1)
+				image := l.push(withReferrers+"/org/app", "a")
+				l.run(t.Context(), image)
+				pages := 1
+				l.registry.intercept = func(w http.ResponseWriter, r *http.Request) bool {
+					if r.Method != http.MethodGet || !strings.Contains(r.URL.Path, what) || strings.HasSuffix(r.URL.Path, image.Digest) || pages == 0 {
+						return false
+					}
+					pages--
+					w.Header().Set("Content-Type", "text/html")
+					_, _ = w.Write([]byte("<html><title>Please wait</title></html>"))
+					return true
+				}
+				if diff := cmp.Diff([]signretry.Status{already}, statuses(l.run(t.Context(), image))); diff != "" {
+					t.Errorf("second run (-want +got):\n%s", diff)
+				}
+				if got := l.counts(); pages != 0 || got.Entries != 1 || got.Certificates != 1 {
+					t.Errorf("cost %+v, %d pages left", got, pages)
+				}
+			})
 		})
 	}
 }
