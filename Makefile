@@ -51,13 +51,27 @@ pictures: ## Draw the pictures of the README from a run of the demo
 	scripts/picture/summary.sh $$dir/summary.md docs/summary-light.png docs/summary-dark.png && rm -r $$dir
 
 .PHONY: test
-test: ## Run the tests, with the race detector; regcleanup's 100,000 histories without it
+test: ## Run the tests, with the race detector; 100,000 histories and 1,200 simulated seeds without it
 	go test $(RACE) ./...
-	go test -run '^TestHistories$$' ./pkg/cleanup
+	go test -run '^(TestHistories|TestSimulation)$$' ./pkg/cleanup ./pkg/simulation
+
+SEEDS ?= 100000
+SEED ?= 0
+.PHONY: simulate
+simulate: ## Run the chain through SEEDS=100000 simulated worlds, from SEED=0 on
+	go test -count=1 -timeout 0 -run '^TestSimulation$$' ./pkg/simulation -seeds=$(SEEDS) -seed=$(SEED) -v
+
+.PHONY: simulate-mutants
+simulate-mutants: ## Break the packages on purpose: the simulator must notice; writes docs/simulation.md
+	go run ./scripts/mutants -write
 
 .PHONY: e2e
 e2e: ## Run the commands, and the workflow, on real registries and a real Sigstore
 	cd e2e && go test -p 1 -count=1 -timeout 60m -parallel 6 -v ./...
+
+.PHONY: crash
+crash: ## Kill the built commands CRASHES=200 times on each registry, with each log; they must end as if nobody had
+	cd e2e && PUSHGUARD_CRASHES=$(or $(CRASHES),200) go test -count=1 -timeout 120m -parallel 4 -run '^TestCrash$$' -v
 
 .PHONY: faults
 faults: ## Break the real servers under signretry and both cosigns; writes docs/faults-real.md
