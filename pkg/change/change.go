@@ -139,13 +139,17 @@ func (c Change) Do(ctx context.Context, policy retry.Policy, r Registry) (outcom
 		case now != c.From:
 			return Moved, nil
 		}
+		var err error
 		if c.Prove != nil {
-			if err := c.Prove(ctx); err != nil {
+			// After an act whose answer was lost, "not found" may be what the act has done.
+			if err = c.Prove(ctx); err != nil && !(lost && IsNotFound(err)) {
 				return 0, err
 			}
 		}
-		sent = true
-		err := c.Act(ctx)
+		if err == nil {
+			sent = true
+			err = c.Act(ctx)
+		}
 		switch {
 		case err == nil:
 			accepted = true

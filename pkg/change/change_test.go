@@ -94,7 +94,7 @@ func TestDo(t *testing.T) {
 	for name, test := range map[string]struct {
 		server server
 		to     string
-		prove  error
+		prove  func(*server) error
 		// acts are what each act does, and its answer; the last one counts for all after it.
 		acts []func(*server) error
 		want result
@@ -107,7 +107,7 @@ func TestDo(t *testing.T) {
 		},
 		"somebody else made it": {server{now: to}, to, nil, nil, result{Outcome: change.Found, Now: to, Tag: to}},
 		"somebody moved it":     {server{now: other}, to, nil, nil, result{Outcome: change.Moved, Now: other, Tag: other}},
-		"it is not proved":      {server{now: from}, to, errNo, nil, result{Now: from, Err: "no", Tag: from}},
+		"it is not proved":      {server{now: from}, to, func(*server) error { return errNo }, nil, result{Now: from, Err: "no", Tag: from}},
 		"the registry is down":  {server{now: from, down: outage}, to, nil, nil, result{Err: "gave up", Tag: from, Duration: 3 * time.Millisecond}},
 		"an answer is lost": {
 			server{now: from},
@@ -157,6 +157,17 @@ func TestDo(t *testing.T) {
 			[]func(*server) error{func(s *server) error { s.set(""); return outage }, func(*server) error { return missing }},
 			result{Outcome: change.Made, Acts: 2, Duration: 7751 * time.Millisecond},
 		},
+		"an answer is lost, and nothing is there to prove while the old one is shown": {
+			server{now: from, lag: 5 * time.Second},
+			"", func(s *server) error {
+				if s.now == "" {
+					return missing
+				}
+				return nil
+			},
+			[]func(*server) error{func(s *server) error { s.set(""); return outage }},
+			result{Outcome: change.Made, Acts: 1, Duration: 7751 * time.Millisecond},
+		},
 		"refused": {
 			server{now: from},
 			to, nil,
@@ -171,7 +182,12 @@ func TestDo(t *testing.T) {
 				start := time.Now()
 				c := change.Change{
 					From: from, To: test.to,
-					Prove: func(context.Context) error { return test.prove },
+					Prove: func(context.Context) error {
+						if test.prove == nil {
+							return nil
+						}
+						return test.prove(s)
+					},
 					Act: func(context.Context) error {
 						got.Acts++
 						return test.acts[min(got.Acts, len(test.acts))-1](s)
