@@ -12,7 +12,6 @@ import (
 
 	"github.com/LerianStudio/pushguard/pkg/bug"
 	"github.com/LerianStudio/pushguard/pkg/registry"
-	"github.com/LerianStudio/pushguard/pkg/retry"
 	"github.com/LerianStudio/pushguard/pkg/signing"
 )
 
@@ -190,8 +189,8 @@ func (r *run) legacyClaim(l *lookup) signing.Claim {
 }
 
 func (r *run) lookForLegacy(ctx context.Context, l *lookup) (*signing.Legacy, error) {
-	return late(ctx, r, r.atRegistry(stageFind, l.ref), func(ctx context.Context) (*signing.Legacy, error) {
-		return r.findLegacy(ctx, l, r.legacyClaim(l))
+	return search(ctx, r, l.ref, func(ctx context.Context, ends func(error) bool) (*signing.Legacy, error) {
+		return r.findLegacy(ctx, l, r.legacyClaim(l), ends)
 	})
 }
 
@@ -214,15 +213,15 @@ func (r *run) legacyOf(ctx context.Context, ref registry.Reference) (signing.Leg
 }
 
 // findLegacy returns the legacy signature of the run's signers on the image, nil when
-// there is none.
-func (r *run) findLegacy(ctx context.Context, l *lookup, claim signing.Claim) (*signing.Legacy, error) {
+// there is none. ends is that of [search].
+func (r *run) findLegacy(ctx context.Context, l *lookup, claim signing.Claim, ends func(error) bool) (*signing.Legacy, error) {
 	_, layers, err := r.legacyOf(ctx, l.ref)
 	if err != nil {
 		return nil, err
 	}
 	for _, layer := range layers[:min(len(layers), maxReferrers)] {
 		payload, err := r.Registry.Blob(ctx, l.ref, registry.Descriptor(layer), maxConfig)
-		if ctx.Err() != nil || retry.Transient(err) {
+		if ends(err) {
 			return nil, err
 		}
 		found := &signing.Legacy{Payload: payload, Annotations: layer.Annotations}

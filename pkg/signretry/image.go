@@ -250,23 +250,32 @@ func (r *run) lookForBundles(ctx context.Context, l *lookup) error {
 	if len(referrers) == 0 {
 		return nil
 	}
-	_, err = late(ctx, r, r.atRegistry(stageFind, l.ref), func(ctx context.Context) (none struct{}, err error) {
-		return none, r.find(ctx, l, referrers, isMasked)
+	_, err = search(ctx, r, l.ref, func(ctx context.Context, ends func(error) bool) (none struct{}, err error) {
+		return none, r.find(ctx, l, referrers, ends)
 	})
-	if isMasked(err) { // it was so for long enough: the registry has no better answer
-		_, err = do(ctx, r, r.atRegistry(stageFind, l.ref), func(ctx context.Context) (none struct{}, err error) {
-			return none, r.find(ctx, l, referrers, func(error) bool { return false })
-		})
-	}
 	return err
 }
 
-// isMasked reports whether something else answered in a registry's place, such as a
-// gateway's page. Whether the signature is ours is not known then: passing it over would
-// sign twice.
-func isMasked(err error) bool {
-	e, ok := errors.AsType[*registry.Error](err)
-	return ok && e.Kind == registry.KindNotARegistry
+// search looks for signatures of ours. Where something else answers in the registry's
+// place, such as a gateway's page, nobody knows whether what it hides is one: passing it
+// over would sign twice. So that ends a search, like an outage, and it begins again. What
+// [settle] is passed over: the registry has no better answer. ends tells do which
+// failures to read something end the search.
+func search[T any](ctx context.Context, r *run, ref registry.Reference, do func(ctx context.Context, ends func(error) bool) (T, error)) (T, error) {
+	masked := func(err error) bool {
+		e, ok := errors.AsType[*registry.Error](err)
+		return ok && e.Kind == registry.KindNotARegistry
+	}
+	look := func(ends func(error) bool) (T, error) {
+		return late(ctx, r, r.atRegistry(stageFind, ref), func(ctx context.Context) (T, error) {
+			return do(ctx, func(err error) bool { return ctx.Err() != nil || retry.Transient(err) || ends(err) })
+		})
+	}
+	found, err := look(masked)
+	if masked(err) {
+		return look(func(error) bool { return false })
+	}
+	return found, err
 }
 
 // describe returns the descriptor that a signature names as its subject. Where
@@ -282,13 +291,12 @@ func (r *run) describe(ctx context.Context, ref registry.Reference) (registry.De
 
 // find notes which of the statements looked for are among the referrers of the image.
 // Those of others, broken ones and other artifacts do not count, nor does a signature
-// that lacks an annotation asked for. ends tells which failures to read one are not
-// passed over, beside those that pass.
+// that lacks an annotation asked for. ends is that of [search].
 func (r *run) find(ctx context.Context, l *lookup, referrers []registry.Descriptor, ends func(error) bool) error {
 	l.passed = nil
 	for _, d := range referrers[:min(len(referrers), maxReferrers)] {
 		b, err := r.read(ctx, l.ref, d)
-		if ctx.Err() != nil || retry.Transient(err) || ends(err) {
+		if ends(err) {
 			return err
 		}
 		if err == nil {

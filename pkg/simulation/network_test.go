@@ -11,12 +11,10 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/LerianStudio/pushguard/pkg/registry/registrytest"
-	"github.com/LerianStudio/pushguard/pkg/signing"
 )
 
 // RoundTrip sends a request of the process through the world's network. Each request
@@ -98,9 +96,6 @@ func (p *process) arrive(r *rand.Rand, req *http.Request) (resp *http.Response, 
 	}
 	rest = way(r)
 	fault := p.fault(r, req.URL.Host)
-	if fault == "page" && p.step == "sign" && strings.Contains(req.URL.Path, "/blobs/") && slices.Contains(p.job.formats, signing.FormatLegacy) {
-		fault = "503" // known: a page in place of a legacy payload has it signed again
-	}
 	if fault != "" {
 		p.faults++
 	}
