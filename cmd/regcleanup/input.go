@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -26,7 +25,10 @@ type input struct {
 
 func readInput(env *command.Env, common *command.Common, o *options, args []string) (*input, error) {
 	patterns := common.Records
-	images := splitArgs(common, args)
+	images, err := splitArgs(common, args)
+	if err != nil {
+		return nil, err
+	}
 	if o.publishedOnly != "" || len(images) > 0 {
 		return inputOfImages(common, o, images)
 	}
@@ -45,15 +47,9 @@ func readInput(env *command.Env, common *command.Common, o *options, args []stri
 
 // splitArgs moves arguments that are files to the records: a shell expands
 // "--record jobs/*.json" to one value and more arguments.
-func splitArgs(common *command.Common, args []string) (images []string) {
-	patterns := common.Records
-	common.Records = nil
-	for _, pattern := range patterns {
-		files, err := filepath.Glob(pattern)
-		if err != nil || !strings.ContainsAny(pattern, "*?[") {
-			files = []string{pattern} // opening it will say what is wrong
-		}
-		common.Records = append(common.Records, files...)
+func splitArgs(common *command.Common, args []string) (images []string, err error) {
+	if common.Records, err = record.Find(common.Records); err != nil {
+		return nil, &command.UsageError{Err: err}
 	}
 	for _, arg := range args {
 		if info, err := os.Stat(arg); err == nil && info.Mode().IsRegular() {
@@ -62,7 +58,7 @@ func splitArgs(common *command.Common, args []string) (images []string) {
 			images = append(images, arg)
 		}
 	}
-	return images
+	return images, nil
 }
 
 // inputOfImages is an operator's word instead of a record.

@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -26,7 +25,7 @@ import (
 // options are the command's own flags.
 type options struct {
 	input      tagcheck.Input
-	earlier    []string // patterns of files
+	earlier    []string // as of record.Find
 	onExisting string
 	onUnknown  string
 	moving     []string
@@ -51,7 +50,7 @@ func newTool() *command.Tool {
 			command.Choice("on-existing", "what an existing tag leads to", &o.onExisting, string(tagcheck.Fail), string(tagcheck.Skip), string(tagcheck.Warn)),
 			command.Choice("on-unknown", "what a registry that could not be asked leads to", &o.onUnknown, string(tagcheck.Fail), string(tagcheck.Warn)),
 			command.Strings("moving", "tags that are expected to exist, such as latest: a `GLOB`; recorded, not judged; commas or blanks separate several", &o.moving),
-			command.Strings("earlier", "where --record is not there yet, begin with the newest record of this run among `FILES`, which an earlier attempt kept: a file or a pattern", &o.earlier),
+			command.Strings("earlier", "where --record is not there yet, begin with the newest record of this run among `FILES`, which an earlier attempt kept: a file, a pattern, or FOLDER/ for all JSON files in it", &o.earlier),
 			command.Strings("image", "check the repository `NAME` with each --tag", &o.input.Names),
 			command.Strings("tag", "check `TAG` of each --image; commas, blanks or newlines separate several", &o.input.Tags),
 			&cli.StringFlag{
@@ -77,9 +76,9 @@ func run(ctx context.Context, env *command.Env, common *command.Common, o *optio
 	if err != nil {
 		return err
 	}
-	earlier, err := earlierRecords(o.earlier)
+	earlier, err := record.Find(o.earlier)
 	if err != nil {
-		return err
+		return command.Usagef("--earlier: %v", err)
 	}
 	rec, err := env.OpenRecord(common.Record, record.Options{Earlier: earlier}, "give this run a record of its own with --record")
 	if err != nil {
@@ -119,19 +118,6 @@ func run(ctx context.Context, env *command.Env, common *command.Common, o *optio
 		}
 	}
 	return conclude(env, o, result)
-}
-
-// earlierRecords are the files that the patterns match. No file is no mistake: the first
-// attempt has none.
-func earlierRecords(patterns []string) (files []string, err error) {
-	for _, pattern := range patterns {
-		found, err := filepath.Glob(pattern)
-		if err != nil {
-			return nil, command.Usagef("--earlier %q is not a pattern of files: %v", pattern, err)
-		}
-		files = append(files, found...)
-	}
-	return files, nil
 }
 
 func references(o *options) ([]registry.Reference, error) {

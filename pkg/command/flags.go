@@ -48,7 +48,7 @@ func (c *Common) flags(tool string) []cli.Flag {
 	}
 	if c.ManyRecords {
 		recordFlag = &cli.GenericFlag{
-			Name: "record", Usage: "read the run record in `FILE`, or in all files of a pattern (repeatable)", Value: (*list)(&c.Records), Category: commonCategory, EnvVars: variables,
+			Name: "record", Usage: "read the run record in `FILE`: a file, a pattern, or FOLDER/ for all JSON files in it (repeatable)", Value: (*list)(&c.Records), Category: commonCategory, EnvVars: variables,
 		}
 	}
 	return []cli.Flag{

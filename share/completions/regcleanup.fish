@@ -13,7 +13,7 @@ complete -c regcleanup -l prune -d 'where a registry keeps the untagged parts of
 complete -c regcleanup -l json -d 'print one JSON object on stdout'
 complete -c regcleanup -l quiet -d 'print errors only'
 complete -c regcleanup -l verbose -d 'print every request\'s outcome on stderr'
-complete -c regcleanup -l record -r -F -d 'read the run record in FILE, or in all files of a pattern (repeatable)'
+complete -c regcleanup -l record -r -F -d 'read the run record in FILE: a file, a pattern, or FOLDER/ for all JSON files in it (repeatable)'
 complete -c regcleanup -l timeout -x -d 'give up on one request after TIME'
 complete -c regcleanup -l max-attempts -x -d 'try an operation N times; 0: as often as --max-elapsed allows'
 complete -c regcleanup -l initial-delay -x -d 'ceiling of the first wait between tries, TIME'

@@ -15,7 +15,7 @@ Register-ArgumentCompleter -Native -CommandName 'regcleanup' -ScriptBlock {
         '--json' = 'print one JSON object on stdout'
         '--quiet' = 'print errors only'
         '--verbose' = 'print every request''s outcome on stderr'
-        '--record' = 'read the run record in FILE, or in all files of a pattern (repeatable)'
+        '--record' = 'read the run record in FILE: a file, a pattern, or FOLDER/ for all JSON files in it (repeatable)'
         '--timeout' = 'give up on one request after TIME'
         '--max-attempts' = 'try an operation N times; 0: as often as --max-elapsed allows'
         '--initial-delay' = 'ceiling of the first wait between tries, TIME'

@@ -3,7 +3,7 @@ complete -c tagcheck -f
 complete -c tagcheck -l on-existing -x -a 'fail skip warn' -d 'what an existing tag leads to'
 complete -c tagcheck -l on-unknown -x -a 'fail warn' -d 'what a registry that could not be asked leads to'
 complete -c tagcheck -l moving -x -d 'tags that are expected to exist, such as latest: a GLOB; recorded, not judged; commas or blanks separate several (repeatable)'
-complete -c tagcheck -l earlier -x -d 'where --record is not there yet, begin with the newest record of this run among FILES, which an earlier attempt kept: a file or a pattern (repeatable)'
+complete -c tagcheck -l earlier -x -d 'where --record is not there yet, begin with the newest record of this run among FILES, which an earlier attempt kept: a file, a pattern, or FOLDER/ for all JSON files in it (repeatable)'
 complete -c tagcheck -l image -x -d 'check the repository NAME with each --tag (repeatable)'
 complete -c tagcheck -l tag -x -d 'check TAG of each --image; commas, blanks or newlines separate several (repeatable)'
 complete -c tagcheck -l metadata-json -x -d 'check the tags in docker/metadata-action\'s JSON; with no image at all, DOCKER_METADATA_OUTPUT_JSON is read'

@@ -5,7 +5,7 @@ Register-ArgumentCompleter -Native -CommandName 'tagcheck' -ScriptBlock {
         '--on-existing' = 'what an existing tag leads to'
         '--on-unknown' = 'what a registry that could not be asked leads to'
         '--moving' = 'tags that are expected to exist, such as latest: a GLOB; recorded, not judged; commas or blanks separate several (repeatable)'
-        '--earlier' = 'where --record is not there yet, begin with the newest record of this run among FILES, which an earlier attempt kept: a file or a pattern (repeatable)'
+        '--earlier' = 'where --record is not there yet, begin with the newest record of this run among FILES, which an earlier attempt kept: a file, a pattern, or FOLDER/ for all JSON files in it (repeatable)'
         '--image' = 'check the repository NAME with each --tag (repeatable)'
         '--tag' = 'check TAG of each --image; commas, blanks or newlines separate several (repeatable)'
         '--metadata-json' = 'check the tags in docker/metadata-action''s JSON; with no image at all, DOCKER_METADATA_OUTPUT_JSON is read'
