@@ -212,6 +212,9 @@ func (r *run) refused(s Step, err error) Report {
 	e, ok := errors.AsType[*registry.Error](err)
 	if !ok {
 		if needed, ok := errors.AsType[*neededError](err); ok {
+			if needed.tag.Tag == "" {
+				return blocked(s, "the registry deletes whole images only, and this one was there before this run", "delete that tag on the registry's own page, if nobody needs the image")
+			}
 			report := blocked(s, "the image under "+needed.tag.String()+" contains it", "move or delete that tag first, then run regcleanup again")
 			report.waits = needed.waits
 			return report

@@ -53,7 +53,11 @@ func (r *run) detach(ctx context.Context, s Step, others []string) Report {
 			report.Detail += fmt.Sprintf("; %s is no longer this image, somebody moved it meanwhile", ref.WithTag(tag))
 		}
 	}
-	report.Detail = "detached from " + list(others) + report.Detail
+	from := list(others)
+	if len(others) == 0 {
+		from = "an image that was there before this run"
+	}
+	report.Detail = "detached from " + from + report.Detail
 	return report
 }
 

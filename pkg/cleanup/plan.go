@@ -232,10 +232,15 @@ func refuseShared(steps []Step, c Cleaner) {
 	}
 }
 
-// shared is why a package version that has other tags is not deleted.
+// shared is why a package version is not deleted that has other tags, or, without
+// others, that was there before the run.
 func (c Cleaner) shared(s Step, v host.Version, others []string) *Refusal {
+	why := fmt.Sprintf("has other tags as well (%s)", list(others))
+	if len(others) == 0 {
+		why = "was there before this run"
+	}
 	return &Refusal{
-		fmt.Sprintf("its package version %d has other tags as well (%s), and %s only deletes whole versions", v.ID, list(others), c.Registry.Of(s.Claim.Ref).About().Name),
+		fmt.Sprintf("its package version %d %s, and %s only deletes whole versions", v.ID, why, c.Registry.Of(s.Claim.Ref).About().Name),
 		"run regcleanup --delete --detach, which moves only this tag off the version",
 	}
 }

@@ -92,6 +92,9 @@ const maxDepth = 3
 // free proves that no tag needs an image, except for those that go. A reading of the
 // tags may be maxAge old.
 func (r *run) free(ctx context.Context, image registry.Reference, goes func(tag, digest string) bool, maxAge time.Duration) error {
+	if r.older(image) {
+		return &neededError{}
+	}
 	known := r.repository(image)
 	if known.needs == nil || time.Since(known.needs.at) >= maxAge {
 		read, err := r.read(ctx, image)
@@ -107,14 +110,23 @@ func (r *run) free(ctx context.Context, image registry.Reference, goes func(tag,
 	return nil
 }
 
-// neededError says that a tag needs the image; waits, that the plan still deletes that
-// tag.
+// older reports whether a tag of the plan had the image before the run. Such an image is
+// not the run's, and is never deleted, even where no tag has it any more.
+func (r *run) older(image registry.Reference) bool {
+	return slices.ContainsFunc(r.plan, func(s Step) bool { return s.Claim.Ref.WithDigest(s.Claim.Before.Digest) == image })
+}
+
+// neededError says that a tag needs the image, or, without a tag, that the image is older
+// than the run; waits, that the plan still deletes that tag.
 type neededError struct {
 	tag   registry.Reference
 	waits bool
 }
 
 func (e *neededError) Error() string {
+	if e.tag.Tag == "" {
+		return "deleting the digest would delete an image that was there before this run"
+	}
 	return fmt.Sprintf("deleting the digest would take %s with it", e.tag)
 }
 

@@ -654,6 +654,47 @@ func TestRun_prune(t *testing.T) {
 }
 
 // Where the deletion of the throw-away image fails the tag gets its image back.
+// An image that a tag had before the run is not the run's, even when others have taken it
+// from that tag meanwhile: where a tag goes only with its image, the tag is blocked or
+// detached. Found by the simulator.
+func TestRun_imageOlderThanTheRun(t *testing.T) {
+	t.Parallel()
+	unsupported := &registrytest.Refusal{Status: 405, Code: "UNSUPPORTED", Message: "unsupported"}
+	for name, test := range map[string]struct {
+		ghcr, detach bool
+		outcome      cleanup.Outcome
+		detail       string
+	}{
+		"by digest only":  {false, false, cleanup.Blocked, "deleting the digest would delete an image that was there before this run"},
+		"GHCR":            {true, false, cleanup.Blocked, "was there before this run, and GHCR only deletes whole versions"},
+		"GHCR, detaching": {true, true, cleanup.Done, "detached from an image that was there before this run"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store := registrytest.NewStore(registrytest.Rules{DeleteTag: unsupported})
+			s := newSite(t, "r.example.com", registrytest.InProcess{"r.example.com": store})
+			if test.ghcr {
+				var g *registrytest.GHCR
+				s, g = ghcrSite(t)
+				store = g.Registry
+			}
+			s.cleaner.Detach = test.detach
+			older := store.PutImage(repository, "1", "older")
+			store.PutImage(repository, "stable", "moved on")
+			reports := s.cleaner.Run(t.Context(), s.cleaner.Plan(t.Context(), []cleanup.Claim{
+				{Ref: s.ref(t, "1"), Before: absent(), Published: older},
+				{Ref: s.ref(t, "stable"), Before: cleanup.Before{Known: true, Digest: older}, Published: older},
+			}))
+			if len(reports) != 2 || reports[1].Outcome != test.outcome || !strings.Contains(reports[1].Detail, test.detail) {
+				t.Errorf("reports = %+v, want %s, %q", reports, test.outcome, test.detail)
+			}
+			if !store.Has(repository, older) {
+				t.Error("the image is gone")
+			}
+		})
+	}
+}
+
 func TestRun_detachGivesBack(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]http.HandlerFunc{

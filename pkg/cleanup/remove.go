@@ -48,6 +48,9 @@ func (r *run) deleteImage(ctx context.Context, s Step) Report {
 	r.firstList(ctx, s.Claim.Ref)
 	outcome, err := r.removeManifest(ctx, s.Claim.Ref)
 	if needed, ok := errors.AsType[*neededError](err); ok {
+		if needed.tag.Tag == "" {
+			return Report{Step: s, Outcome: Kept, Detail: "it was there before this run"}
+		}
 		return Report{Step: s, Outcome: Kept, Detail: needed.tag.String() + " needs it", waits: needed.waits}
 	}
 	return r.report(s)(outcome, s.Now, err)
@@ -125,13 +128,17 @@ func asUnsupported(err error) error {
 	return &refusal
 }
 
-// sharedError says that a package version has tags that must stay.
+// sharedError says that a package version has tags that must stay, or, without others,
+// that it was there before the run.
 type sharedError struct {
 	version host.Version
 	others  []string
 }
 
 func (e *sharedError) Error() string {
+	if len(e.others) == 0 {
+		return fmt.Sprintf("the package version %d was there before this run", e.version.ID)
+	}
 	return fmt.Sprintf("the package version %d has other tags as well: %s", e.version.ID, list(e.others))
 }
 
@@ -148,7 +155,7 @@ func (r *run) removeVersion(ctx context.Context, versions host.VersionDeleter, r
 			return err
 		}
 		others := slices.DeleteFunc(slices.Clone(version.Tags), func(tag string) bool { return own(tag, digest) })
-		if len(others) > 0 {
+		if len(others) > 0 || r.older(image) {
 			return &sharedError{version, others}
 		}
 		if err := r.free(ctx, image, own, fresh); err != nil {

@@ -22,10 +22,7 @@ import (
 // or by an earlier run, each once. An image that a tag had before the run is older
 // than the run, and left alone.
 func (r *run) untagged() []Step {
-	older := map[registry.Reference]bool{}
-	for _, s := range r.plan {
-		older[s.Claim.Ref.WithDigest(s.Claim.Before.Digest)] = true
-	}
+	listed := map[registry.Reference]bool{}
 	var images []Step
 	for _, report := range r.reports {
 		c := report.Claim
@@ -36,10 +33,10 @@ func (r *run) untagged() []Step {
 			digest = report.Now
 		}
 		image := c.Ref.WithDigest(digest)
-		if digest == "" || !undone || older[image] {
+		if digest == "" || !undone || listed[image] || r.older(image) {
 			continue
 		}
-		older[image] = true
+		listed[image] = true
 		s := report.Step
 		s.Claim, s.Now, s.Action, s.version = Claim{Ref: image}, digest, Delete, host.Version{}
 		s.Proof = "no tag has the image that they belong to"
