@@ -53,6 +53,11 @@ func run(ctx context.Context, dir string) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", m.breaks, err)
 		}
+		if f.seed == "" && m.test != "" {
+			if f, err = m.guarded(ctx, dir); err != nil {
+				return fmt.Errorf("%s: %w", m.breaks, err)
+			}
+		}
 		if f.seed == "" {
 			survived++
 			f = found{seed: "**none**", after: "–", as: fmt.Sprintf("survives %d seeds", *seeds)}
@@ -118,6 +123,21 @@ func (m mutant) run(ctx context.Context, dir string) (found, error) {
 	}
 	after, _ := time.ParseDuration(hit[2])
 	return found{hit[1], after.Round(100 * time.Millisecond).String(), short(hit[3])}, nil
+}
+
+// guarded runs the mutant's own test, on the files that run has written.
+func (m mutant) guarded(ctx context.Context, dir string) (found, error) {
+	folder, name, _ := strings.Cut(m.test, " ")
+	begin := time.Now()
+	test := exec.CommandContext(ctx, "go", "test", "-count=1", "-overlay", filepath.Join(dir, "overlay.json"), "-run", "^"+name+"$", folder)
+	out, err := test.CombinedOutput()
+	switch {
+	case err == nil:
+		return found{}, nil
+	case !strings.Contains(string(out), "--- FAIL: "+name):
+		return found{}, fmt.Errorf("%s did not run: %w\n%s", m.test, err, out)
+	}
+	return found{"none", time.Since(begin).Round(100 * time.Millisecond).String(), fmt.Sprintf("not in %d seeds; %#q finds it", *seeds, name)}, nil
 }
 
 func (mutant) simulation() string { return "pkg/simulation/simulation.go" }
