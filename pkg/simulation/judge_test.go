@@ -434,9 +434,10 @@ func (j *job) undone(reports []cleanup.Report) {
 		if i >= 0 && reports[i].Claim.Before.Digest == named {
 			continue // a push that broke off: nothing told it from somebody else's
 		}
+		// With tags first, a push that broke off is known by nothing but its tags: those are kept.
 		lost := i >= 0 && reports[i].Claim.Before.Digest != "" && !s.store.Has(repository, reports[i].Claim.Before.Digest)
 		excused := i >= 0 && (reports[i].Outcome == cleanup.Blocked && (s.blockable || s.List != "" || lost) || reports[i].Outcome == cleanup.Failed && s.List != "" && s.blockable ||
-			reports[i].Outcome == cleanup.Kept && (reports[i].Claim.Published == "" && (!j.namesLast || w.shared()) || !reports[i].Claim.Before.Known || w.contested))
+			reports[i].Outcome == cleanup.Kept && (reports[i].Claim.Published != named && (!j.namesLast || w.shared()) || !reports[i].Claim.Before.Known || w.contested))
 		if i < 0 || !excused {
 			w.fails("%s: in the end %s is still what the job published, and that is not reported: %s", j.name, ref, describe(reports))
 		}
