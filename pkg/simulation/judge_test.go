@@ -171,9 +171,13 @@ func (s *site) removed(now registrytest.View, digest string) {
 	w.note(p.who(), "    %s is deleted", s.at(digest))
 	j, raw := p.job, now.Raw(digest)
 	of := s.lists[digest]
-	for _, built := range slices.Sorted(maps.Keys(j.built)) {
-		if slices.Contains(now.Referrers(built), digest) {
-			of = built
+	images := maps.Clone(j.built)
+	for _, ref := range j.refs {
+		maps.Copy(images, j.put[ref])
+	}
+	for _, image := range slices.Sorted(maps.Keys(images)) {
+		if slices.Contains(now.Referrers(image), digest) {
+			of = image
 		}
 	}
 	switch {
