@@ -180,8 +180,9 @@ func TestCaller_unusableHelm(t *testing.T) {
 	r.wantTags(t, tags{})
 }
 
-// A run is cancelled while it signs: what it has published goes, or with names last there
-// was nothing to be seen. A job that runs into its timeout ends in the same way.
+// A run that is cancelled, or whose signing takes more time than it may, while it signs: it
+// is cleaned up, and the next attempt goes on. GitHub ends a job that takes too long as it
+// ends a cancelled one; act knows the time of steps alone.
 func TestCancelled(t *testing.T) {
 	t.Parallel()
 	bothOrders(t, func(t *testing.T, r *team) {
@@ -191,39 +192,55 @@ func TestCancelled(t *testing.T) {
 		for _, step := range []string{"name: Fetch the scripts\n", "name: Install the commands\n", "name: Fetch the records of all apps\n", "name: Undo what this run published\n"} {
 			r.edits = append(r.edits, [2]string{step, step + "        if: always()\n"})
 		}
-		r.rekor.Break(outage())
-		cmd := r.prepared(t, with("cleanup_on_failure: true", "sign_initial_delay: 30s", "sign_max_delay: 30s")...)
-		var log strings.Builder
-		cmd.Stdout, cmd.Stderr = &log, &log
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if t.Failed() {
-				t.Log(log.String())
-			}
-		})
-		r.awaitRekor(t)
-		started := descendants(t, cmd.Process.Pid)
-		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Wait(); err == nil {
-			t.Error("the run succeeded, want it cancelled")
-		}
-		// act ends the shell of a step, and leaves the command that runs in it: GitHub's runner
-		// ends both. It would sign beside the next attempt.
-		for _, pid := range started {
-			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended meanwhile
-		}
-		if r.tagsFirst && !strings.Contains(log.String(), "regcleanup: deleted ref=") {
-			t.Error("the clean-up has not deleted the tags")
-		}
-		r.wantTags(t, tags{})
-
-		r.edits = nil
-		r.rekor.Heal()
-		r.release(t, whole...).want(t, false)
-		r.wantSigned(t, r.published(t))
+		r.broken(t, func(cmd *exec.Cmd) error { return cmd.Process.Signal(syscall.SIGINT) })
 	})
+}
+
+func TestTimedOut(t *testing.T) {
+	t.Parallel()
+	bothOrders(t, func(t *testing.T, r *team) {
+		t.Helper()
+		step := "name: Sign, then tag\n"
+		r.edits = append(r.edits, [2]string{step, step + "        timeout-minutes: 1\n"})
+		r.broken(t, func(*exec.Cmd) error { return nil })
+	})
+}
+
+// broken is a run that something ends while it signs, and the attempt after it.
+func (r *team) broken(t *testing.T, end func(*exec.Cmd) error) {
+	t.Helper()
+	r.rekor.Break(outage())
+	cmd := r.prepared(t, with("cleanup_on_failure: true", "sign_initial_delay: 30s", "sign_max_delay: 30s")...)
+	var log strings.Builder
+	cmd.Stdout, cmd.Stderr = &log, &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(log.String())
+		}
+	})
+	r.awaitRekor(t)
+	started := descendants(t, cmd.Process.Pid)
+	if err := end(cmd); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err == nil {
+		t.Error("the run succeeded, want it ended")
+	}
+	// act ends the shell of a step, and leaves the command that runs in it: GitHub's runner
+	// ends both. It would sign beside the next attempt.
+	for _, pid := range started {
+		_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended meanwhile
+	}
+	if r.tagsFirst && !strings.Contains(log.String(), "regcleanup: deleted ref=") {
+		t.Error("the clean-up has not deleted the tags")
+	}
+	r.wantTags(t, tags{})
+
+	r.edits = nil
+	r.rekor.Heal()
+	r.release(t, whole...).want(t, false)
+	r.wantSigned(t, r.published(t))
 }
