@@ -78,6 +78,35 @@ func TestLoad_tufFails(t *testing.T) {
 	})
 }
 
+// A root that has expired, such as one that a binary was built with years ago, still leads
+// to its successors.
+func TestLoad_tufRootExpired(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, 1)
+		l.TUF.OldRoot = true
+		var err error
+		if l.services, l.trust, err = l.client.Load(t.Context(), l.tuf(t)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.sign(t.Context()); err != nil {
+			t.Errorf("sign with what TUF says: %v", err)
+		}
+	})
+}
+
+// The second log's signing config comes from the same TUF repository.
+func TestFallback_tuf(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, 1)
+		services, err := l.client.Fallback(t.Context(), l.tuf(t), "")
+		if err != nil || len(services.Logs) != 1 || services.Logs[0] != (signing.Log{URL: l.RekorV2URL(), Version: 2}) {
+			t.Errorf("services = %+v, %v, want the Rekor v2", services, err)
+		}
+	})
+}
+
 // tuf writes the repository's root and returns where to load from.
 func (l *lab) tuf(t *testing.T) signing.Source {
 	t.Helper()

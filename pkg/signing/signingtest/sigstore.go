@@ -182,17 +182,19 @@ func (s *Sigstore) TrustedRoot() ([]byte, error) {
 }
 
 // SigningConfig returns the signing_config.json that names these services.
-func (s *Sigstore) SigningConfig() ([]byte, error) {
+func (s *Sigstore) SigningConfig() ([]byte, error) { return s.signingConfig(s.RekorVersion) }
+
+func (s *Sigstore) signingConfig(rekor uint32) ([]byte, error) {
 	service := func(u string, version uint32) []root.Service {
 		return []root.Service{{URL: u, MajorAPIVersion: version, ValidityPeriodStart: s.start, Operator: "signingtest"}}
 	}
 	logURL := s.RekorURL()
-	if s.RekorVersion == 2 {
+	if rekor == 2 {
 		logURL = s.RekorV2URL()
 	}
 	anyOf := root.ServiceConfiguration{Selector: prototrustroot.ServiceSelector_ANY}
 	sc, err := root.NewSigningConfig(root.SigningConfigMediaType02,
-		service(s.FulcioURL(), 1), nil, service(logURL, s.RekorVersion), anyOf, service(s.TimestampURL(), 1), anyOf)
+		service(s.FulcioURL(), 1), nil, service(logURL, rekor), anyOf, service(s.TimestampURL(), 1), anyOf)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 	"time"
@@ -20,6 +21,10 @@ import (
 // TUF is the repository from which clients get trusted root and signing config.
 type TUF struct {
 	Route
+
+	// OldRoot, if set before the first request, has the root that clients begin with
+	// expired. Its successor has another key, for which the old one vouches.
+	OldRoot bool
 
 	sigstore *Sigstore
 	once     sync.Once
@@ -58,33 +63,57 @@ func (t *TUF) build() { t.err = t.make() }
 // specification, with consistent snapshots).
 func (t *TUF) make() error {
 	t.files = map[string][]byte{}
-	public, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		return err
-	}
-	key, err := metadata.KeyFromPublicKey(public)
-	if err != nil {
-		return err
-	}
-	signer, err := signature.LoadSigner(private, crypto.Hash(0))
-	if err != nil {
-		return err
-	}
 	expires := time.Now().Add(7 * 24 * time.Hour) // as the public instance's timestamp
-	root, targets := metadata.Root(expires), metadata.Targets(expires)
-	for _, role := range []string{metadata.ROOT, metadata.TIMESTAMP, metadata.SNAPSHOT, metadata.TARGETS} {
-		if err := root.Signed.AddKey(key, role); err != nil {
+	root, signer, err := newRoot(expires)
+	if err != nil {
+		return err
+	}
+	if t.OldRoot {
+		old, oldSigner, err := newRoot(time.Now().Add(-24 * time.Hour))
+		if err != nil {
+			return err
+		}
+		root.Signed.Version = 2
+		if _, err := root.Sign(oldSigner); err != nil {
+			return err
+		}
+		if err := sign("1.root.json", old, oldSigner, t.files); err != nil {
 			return err
 		}
 	}
+	targets := metadata.Targets(expires)
 	return errors.Join(
 		t.target(targets.Signed.Targets, "trusted_root.json", t.sigstore.TrustedRoot),
 		t.target(targets.Signed.Targets, "signing_config.v0.2.json", t.sigstore.SigningConfig),
-		sign("1.root.json", root, signer, t.files),
+		t.target(targets.Signed.Targets, "signing_config_rekor_v2.v0.2.json", func() ([]byte, error) { return t.sigstore.signingConfig(2) }),
+		sign(fmt.Sprintf("%d.root.json", root.Signed.Version), root, signer, t.files),
 		sign("1.targets.json", targets, signer, t.files),
 		sign("1.snapshot.json", metadata.Snapshot(expires), signer, t.files),
 		sign("timestamp.json", metadata.Timestamp(expires), signer, t.files),
 	)
+}
+
+// newRoot makes a root with a new key for all roles.
+func newRoot(expires time.Time) (*metadata.Metadata[metadata.RootType], signature.Signer, error) {
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	key, err := metadata.KeyFromPublicKey(public)
+	if err != nil {
+		return nil, nil, err
+	}
+	signer, err := signature.LoadSigner(private, crypto.Hash(0))
+	if err != nil {
+		return nil, nil, err
+	}
+	root := metadata.Root(expires)
+	for _, role := range []string{metadata.ROOT, metadata.TIMESTAMP, metadata.SNAPSHOT, metadata.TARGETS} {
+		if err := root.Signed.AddKey(key, role); err != nil {
+			return nil, nil, err
+		}
+	}
+	return root, signer, nil
 }
 
 func (t *TUF) target(targets map[string]*metadata.TargetFiles, name string, content func() ([]byte, error)) error {
