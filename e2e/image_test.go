@@ -75,7 +75,7 @@ func exists(t *testing.T, ref string) bool {
 	return err == nil
 }
 
-// referrers counts what hangs on image (REPOSITORY@DIGEST), by API or by tag.
+// referrers counts what is attached to image (REPOSITORY@DIGEST), by API or by tag.
 func referrers(t *testing.T, image string) int {
 	t.Helper()
 	n, err := stack.Referrers(t.Context(), image)

@@ -83,7 +83,7 @@ func newTool() *command.Tool {
 			command.Bool("then-tag-checked", "likewise, put the tags that tagcheck has checked and that the image lacks, as the record has them", &a.thenTagChecked),
 			&cli.IntFlag{Name: "parallel", Usage: "sign `N` digests at once", Destination: &a.parallel, Value: a.parallel},
 		}, a.check.flags(), a.identity.flags(), a.serviceFlags()),
-		// As many attempts as the time allows: Rekor's bad spells last several minutes,
+		// As many attempts as the time allows: an outage of Rekor lasts several minutes,
 		// and ten attempts are over in two.
 		Manual: manual,
 		Common: command.Common{Timeout: 30 * time.Second, InitialDelay: time.Second, MaxDelay: time.Minute, MaxElapsed: 15 * time.Minute},

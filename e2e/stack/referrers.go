@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
-// Referrers counts what hangs on image (REPOSITORY@DIGEST), by API or by tag.
+// Referrers counts what is attached to image (REPOSITORY@DIGEST), by API or by tag.
 func Referrers(ctx context.Context, image string) (int, error) {
 	digest, err := name.NewDigest(image)
 	if err != nil {

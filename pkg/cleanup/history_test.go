@@ -221,7 +221,7 @@ func (h *history) changed(now registrytest.View, tag, from, to string) {
 	if hex, hangs := strings.CutPrefix(tag, "sha256-"); hangs {
 		image := "sha256:" + hex[:64]
 		if image != h.published || now.Reached(image) {
-			h.fatalf("%s, which hangs on another image or on one with a tag, changed", tag)
+			h.fatalf("%s, which is attached to another image or on one with a tag, changed", tag)
 		}
 		return
 	}

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command demo shows the whole chain: a real image is checked, pushed, signed
-// through a spell of Rekor, verified, re-run without harm and cleaned up. The three
+// through an outage of Rekor, verified, re-run without harm and cleaned up. The three
 // commands are built and run as processes; the registries and the Sigstore run in
 // this process, on the loopback address. It exits non-zero when a step is not as told.
 package main
@@ -27,7 +27,7 @@ import (
 
 func main() {
 	image := flag.String("image", "", "use the image in `FILE`, an OCI layout or a tar of docker save, instead of a small one made for the demo")
-	summary := flag.String("summary", "", "sign once more at the end, through another spell of Rekor, and keep the step summary in `FILE`")
+	summary := flag.String("summary", "", "sign once more at the end, through another outage of Rekor, and keep the step summary in `FILE`")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := run(ctx, os.Stdout, *image, *summary)

@@ -189,7 +189,7 @@ func (v View) IDs() map[string]int64 {
 }
 
 // Reached reports whether a tag has digest, or an index that contains it. Tags that
-// hang on another image by their name (sha256-…) do not count.
+// are attached to another image by their name (sha256-…) do not count.
 func (v View) Reached(digest string) bool {
 	for tag, d := range v.r.tags {
 		if !strings.HasPrefix(tag, "sha256-") && v.r.contains(d, digest) {
