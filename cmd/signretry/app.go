@@ -46,6 +46,7 @@ type app struct {
 	thenTagChecked bool
 	anyRun         bool
 	parallel       int
+	rateLimit      int
 	identity       identity
 	services       signing.Source
 	rekorVersion   int
@@ -82,6 +83,7 @@ func newTool() *command.Tool {
 			command.Strings("then-tag", "once an image is signed in all its repositories, put `TAG` on it: a tag for each repository of the run, or registry/repository:tag", &a.thenTags),
 			command.Bool("then-tag-checked", "likewise, put the tags that tagcheck has checked and that the image lacks, as the record has them", &a.thenTagChecked),
 			&cli.IntFlag{Name: "parallel", Usage: "sign `N` digests at once", Destination: &a.parallel, Value: a.parallel},
+			&cli.IntFlag{Name: "rate-limit", Usage: "begin at most `N` signatures a second, each of which asks each service of Sigstore once; 0 is no limit", Destination: &a.rateLimit},
 		}, a.check.flags(), a.identity.flags(), a.serviceFlags()),
 		// As many attempts as the time allows: an outage of Rekor lasts several minutes,
 		// and ten attempts are over in two.
@@ -171,6 +173,7 @@ func (a *app) options(ctx context.Context, env *command.Env, client *host.Regist
 		Policy:       a.tool.Common.Policy(),
 		Budget:       a.tool.Common.MaxElapsed,
 		Parallel:     a.parallel,
+		Rate:         float64(a.rateLimit),
 		Formats:      a.formats(),
 		Annotations:  annotations,
 		Attestations: a.attestations,
@@ -211,6 +214,8 @@ func (a *app) checkNumbers() error {
 		return command.Usagef("--fallback-signing-config is given without --fallback-after: nothing would lead to it")
 	case a.fallback.after > 0 && a.rekorVersion == 2:
 		return command.Usagef("--fallback-after is for Rekor v1, and --rekor-version is 2")
+	case a.rateLimit < 0:
+		return command.Usagef("--rate-limit is %d: 0 is no limit", a.rateLimit)
 	case a.parallel < 1:
 		return command.Usagef("--parallel is %d: at least 1 is needed", a.parallel)
 	}

@@ -56,6 +56,9 @@ func sign[T any](ctx context.Context, r *run, o order, finish func(*signing.Draf
 	var none T
 	var err error
 	for tries.allowed(time.Now()) {
+		if err = r.takeTurn(ctx, o.Digest); err != nil {
+			return none, err
+		}
 		var cert *signing.Certificate
 		if cert, err = r.certificate(ctx, over); err != nil {
 			return none, err
@@ -74,6 +77,19 @@ func sign[T any](ctx context.Context, r *run, o order, finish func(*signing.Draf
 		r.Logger.LogAttrs(ctx, slog.LevelInfo, "signing anew", slog.String("for", short(o.Digest)), slog.String("reason", err.Error()))
 	}
 	return none, err
+}
+
+// takeTurn waits until one more signature may begin: before there is a certificate for it,
+// which would age meanwhile.
+func (r *run) takeTurn(ctx context.Context, digest string) error {
+	timer := time.NewTimer(r.pace.Reserve().Delay())
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait to sign %s, for at most %g signatures a second: %w", digest, r.Rate, context.Cause(ctx))
+	}
 }
 
 // draft goes through the stages from statement to log entry.

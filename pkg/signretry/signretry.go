@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
 
 	"github.com/LerianStudio/pushguard/pkg/bug"
 	"github.com/LerianStudio/pushguard/pkg/registry"
@@ -155,6 +156,9 @@ type Options struct {
 	Policy   retry.Policy  // of one stage
 	Budget   time.Duration // of the whole run; 0 = none
 	Parallel int           // digests at once; 0 = 4
+	// Rate is how many signatures are begun in a second, each of which asks each service of
+	// Sigstore once; 0 = no limit.
+	Rate float64
 
 	Formats     []signing.Format  // none = the bundle; to Check: any one
 	Annotations map[string]string // in what is signed
@@ -193,8 +197,12 @@ func newRun(opts Options) *run {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
+	limit := rate.Inf
+	if opts.Rate > 0 {
+		limit = rate.Limit(opts.Rate)
+	}
 	return &run{
-		Options: opts, turn: make(chan struct{}, 1), ready: make(chan struct{}),
+		Options: opts, pace: rate.NewLimiter(limit, 1), turn: make(chan struct{}, 1), ready: make(chan struct{}),
 		circuits: map[string]*retry.Circuit{}, configs: map[string]*upload{},
 	}
 }
@@ -244,6 +252,7 @@ type run struct {
 
 	checking bool // nothing is written
 
+	pace       *rate.Limiter // of new signatures
 	turn       chan struct{} // held by who changes the session
 	ready      chan struct{} // closed when there is a session
 	unprepared error         // why there is none; set before ready is closed

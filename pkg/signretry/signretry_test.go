@@ -167,6 +167,46 @@ func TestRun_otherIdentityDoesNotCount(t *testing.T) {
 	})
 }
 
+// At most two signatures begin in a second, and one certificate serves all. What ends the
+// run ends the wait for a turn.
+func TestRun_rate(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		budget time.Duration
+		want   []signretry.Status
+		took   time.Duration
+	}{
+		"in time":     {15 * time.Minute, []signretry.Status{signed, signed, signed, signed, signed}, 2 * time.Second},
+		"out of time": {1200 * time.Millisecond, []signretry.Status{signed, signed, signed, failed, failed}, 1200 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				l := newLab(t, 1)
+				var images []registry.Reference
+				for _, content := range []string{"a", "b", "c", "d", "e"} {
+					images = append(images, l.push(withReferrers+"/org/a", content))
+				}
+				l.opts.Rate, l.opts.Parallel, l.opts.Budget = 2, 1, test.budget
+				start := time.Now()
+				rep := l.run(t.Context(), images...)
+				if diff := cmp.Diff(test.want, statuses(rep)); diff != "" {
+					t.Errorf("statuses (-want +got):\n%s", diff)
+				}
+				if took := time.Since(start); took != test.took {
+					t.Errorf("took %s, want %s", took, test.took)
+				}
+				if l.Fulcio.Certificates() != 1 {
+					t.Errorf("%d certificates, want 1", l.Fulcio.Certificates())
+				}
+				if res := rep.Results[3]; res.Status == failed && (!res.Passing() || !strings.Contains(res.Err.Error(), "wait to sign sha256:")) {
+					t.Errorf("%s failed with %v, passing %t", res.Ref, res.Err, res.Passing())
+				}
+			})
+		})
+	}
+}
+
 // The log says 409 and never shows the entry: given up when the time is over, as an outage.
 func TestRun_neverShown(t *testing.T) {
 	t.Parallel()

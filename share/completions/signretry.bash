@@ -41,10 +41,10 @@ _signretry() {
     compopt -o filenames 2>/dev/null
     ;;
   --generate) COMPREPLY=($(compgen -P "$start" -W $'complete-bash\ncomplete-fish\ncomplete-powershell\ncomplete-zsh\nman' -- "$cur")) ;;
-  --metadata-json | --annotation | --attest | --then-tag | --parallel | --certificate-identity | --certificate-identity-regexp | --certificate-oidc-issuer | --certificate-oidc-issuer-regexp | --identity-token-command | --oidc-issuer | --oidc-client-id | --tuf-url | --fulcio-url | --rekor-url | --rekor-version | --fallback-after | --timestamp-url | --timeout | --max-attempts | --initial-delay | --max-delay | --max-elapsed) ;;
+  --metadata-json | --annotation | --attest | --then-tag | --parallel | --rate-limit | --certificate-identity | --certificate-identity-regexp | --certificate-oidc-issuer | --certificate-oidc-issuer-regexp | --identity-token-command | --oidc-issuer | --oidc-client-id | --tuf-url | --fulcio-url | --rekor-url | --rekor-version | --fallback-after | --timestamp-url | --timeout | --max-attempts | --initial-delay | --max-delay | --max-elapsed) ;;
   *)
     if [[ $cur == -* ]]; then
-      COMPREPLY=($(compgen -W $'--metadata\n--metadata-json\n--on-failure\n--format\n--annotation\n--attest\n--recursive\n--any-run\n--then-tag\n--then-tag-checked\n--parallel\n--check\n--certificate-identity\n--certificate-identity-regexp\n--certificate-oidc-issuer\n--certificate-oidc-issuer-regexp\n--identity-token-file\n--identity-token-command\n--login\n--oidc-issuer\n--oidc-client-id\n--trusted-root\n--signing-config\n--tuf-url\n--tuf-root\n--fulcio-url\n--rekor-url\n--rekor-version\n--fallback-after\n--fallback-signing-config\n--timestamp-url\n--json\n--quiet\n--verbose\n--record\n--timeout\n--max-attempts\n--initial-delay\n--max-delay\n--max-elapsed\n--help\n--version\n--generate' -- "$cur"))
+      COMPREPLY=($(compgen -W $'--metadata\n--metadata-json\n--on-failure\n--format\n--annotation\n--attest\n--recursive\n--any-run\n--then-tag\n--then-tag-checked\n--parallel\n--rate-limit\n--check\n--certificate-identity\n--certificate-identity-regexp\n--certificate-oidc-issuer\n--certificate-oidc-issuer-regexp\n--identity-token-file\n--identity-token-command\n--login\n--oidc-issuer\n--oidc-client-id\n--trusted-root\n--signing-config\n--tuf-url\n--tuf-root\n--fulcio-url\n--rekor-url\n--rekor-version\n--fallback-after\n--fallback-signing-config\n--timestamp-url\n--json\n--quiet\n--verbose\n--record\n--timeout\n--max-attempts\n--initial-delay\n--max-delay\n--max-elapsed\n--help\n--version\n--generate' -- "$cur"))
     fi
     ;;
   esac

@@ -11,6 +11,7 @@ complete -c signretry -l any-run -d 'accept the record of another run than this 
 complete -c signretry -l then-tag -x -d 'once an image is signed in all its repositories, put TAG on it: a tag for each repository of the run, or registry/repository:tag (repeatable)'
 complete -c signretry -l then-tag-checked -d 'likewise, put the tags that tagcheck has checked and that the image lacks, as the record has them'
 complete -c signretry -l parallel -x -d 'sign N digests at once'
+complete -c signretry -l rate-limit -x -d 'begin at most N signatures a second, each of which asks each service of Sigstore once; 0 is no limit'
 complete -c signretry -l check -d 'ask whether the images are signed, and exit 0 if all are, 1 if one is not, 3 if that could not be asked'
 complete -c signretry -l certificate-identity -x -d 'only signatures of SUBJECT count, such as the URL of a workflow; with neither: those of this job'
 complete -c signretry -l certificate-identity-regexp -x -d 'only signatures of a subject that matches REGEXP count'

@@ -13,6 +13,7 @@ Register-ArgumentCompleter -Native -CommandName 'signretry' -ScriptBlock {
         '--then-tag' = 'once an image is signed in all its repositories, put TAG on it: a tag for each repository of the run, or registry/repository:tag (repeatable)'
         '--then-tag-checked' = 'likewise, put the tags that tagcheck has checked and that the image lacks, as the record has them'
         '--parallel' = 'sign N digests at once'
+        '--rate-limit' = 'begin at most N signatures a second, each of which asks each service of Sigstore once; 0 is no limit'
         '--check' = 'ask whether the images are signed, and exit 0 if all are, 1 if one is not, 3 if that could not be asked'
         '--certificate-identity' = 'only signatures of SUBJECT count, such as the URL of a workflow; with neither: those of this job'
         '--certificate-identity-regexp' = 'only signatures of a subject that matches REGEXP count'
