@@ -66,6 +66,46 @@ func BenchmarkSign(b *testing.B) {
 	b.Logf("medians of %d for one image nearby, of %d otherwise\n\n%s\n", rounds, heavy, strings.Join(table, "\n"))
 }
 
+// BenchmarkRoundTrips counts the requests that wait for each other while one image is
+// signed: the time that it takes longer when every request does, by how much. That does
+// not depend on the machine.
+func BenchmarkRoundTrips(b *testing.B) {
+	const delay, times = 300 * time.Millisecond, 5
+	kinds := registries()
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		b.Run(kind, func(b *testing.B) {
+			host := kinds[kind](b)
+			for name, signer := range map[string]func(*testing.B, job, []string) []process.Command{"signretry": signretry, "cosign": cosign} {
+				var near, far sample
+				for range times {
+					setting{log: e2e.RekorV1, hosts: []string{host}, images: 1}.sign(b, &near, signer)
+					setting{log: e2e.RekorV1, hosts: []string{host}, images: 1, delay: delay}.sign(b, &far, signer)
+				}
+				b.ReportMetric((median(far.took)-median(near.took))/delay.Seconds(), name+"-trips")
+			}
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// BenchmarkManyImages signs 200 images with one command.
+func BenchmarkManyImages(b *testing.B) {
+	kinds := registries()
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		b.Run(kind, func(b *testing.B) {
+			var s sample
+			setting{log: e2e.RekorV1, hosts: []string{kinds[kind](b)}, images: 200}.sign(b, &s, signretry)
+			if s.posts != 200 || s.peak > 40<<20 {
+				b.Errorf("%d log entries, %d bytes of memory; want 200, at most 40 MiB", s.posts, s.peak)
+			}
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(s.took[0].Seconds(), "s")
+			b.ReportMetric(float64(s.peak)/(1<<20), "MiB")
+			b.ReportMetric(float64(s.requests[0])/200, "registry-requests/image")
+		})
+	}
+}
+
 // sample is what a signer took in all rounds.
 type sample struct {
 	took, log, cpu []time.Duration // log: what it took to answer

@@ -15,6 +15,7 @@ import (
 	"github.com/LerianStudio/pushguard/pkg/bug"
 	"github.com/LerianStudio/pushguard/pkg/cleanup"
 	"github.com/LerianStudio/pushguard/pkg/command"
+	"github.com/LerianStudio/pushguard/pkg/registry"
 )
 
 // confirm asks before anything is deleted on an operator's word alone: a record is
@@ -26,7 +27,7 @@ func confirm(ctx context.Context, env *command.Env, o *options, in *input, steps
 	var question strings.Builder
 	for _, s := range steps {
 		if s.Action != cleanup.Keep && s.Refusal == nil {
-			fmt.Fprintf(&question, "regcleanup: %s %s, now %s: %s\n", s.Action, actions.Plain(s.Claim.Ref.String()), command.ShortDigest(s.Now), s.Reason)
+			fmt.Fprintf(&question, "regcleanup: %s %s, now %s: %s\n", s.Action, actions.Plain(s.Claim.Ref.String()), registry.ShortDigest(s.Now), s.Reason)
 		}
 	}
 	if question.Len() == 0 {

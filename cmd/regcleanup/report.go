@@ -13,6 +13,7 @@ import (
 	"github.com/LerianStudio/pushguard/pkg/actions"
 	"github.com/LerianStudio/pushguard/pkg/cleanup"
 	"github.com/LerianStudio/pushguard/pkg/command"
+	"github.com/LerianStudio/pushguard/pkg/registry"
 )
 
 // result is the object that --json prints; docs/regcleanup.schema.json describes it.
@@ -54,8 +55,8 @@ func answer(env *command.Env, common *command.Common, reports []cleanup.Report, 
 		if one.Detail != "" && one.Detail != one.Reason {
 			reason += "; " + one.Detail
 		}
-		now := cmp.Or(command.ShortDigest(one.Now), "-")
-		table = append(table, []string{short(one.Ref), now, one.Proof, one.Action, one.Outcome, reason})
+		now := cmp.Or(registry.ShortDigest(one.Now), "-")
+		table = append(table, []string{registry.ShortDigest(one.Ref), now, one.Proof, one.Action, one.Outcome, reason})
 	}
 	title := "Clean-up plan"
 	if carriedOut {
@@ -92,13 +93,4 @@ func remedies(tags []tagResult) string {
 		}
 	}
 	return b.String()
-}
-
-// short shortens the digest in a reference.
-func short(ref string) string {
-	name, digest, ok := strings.Cut(ref, "@")
-	if !ok {
-		return ref
-	}
-	return name + "@" + command.ShortDigest(digest)
 }

@@ -62,7 +62,7 @@ func report(env *command.Env, common *command.Common, r tagcheck.Result) error {
 			one.Detail = t.Err.Error()
 		}
 		a.Tags = append(a.Tags, one)
-		table = append(table, []string{one.Ref, one.State, cmp.Or(command.ShortDigest(t.Digest), "-"), one.Immutable, tagNote(one)})
+		table = append(table, []string{one.Ref, one.State, cmp.Or(registry.ShortDigest(t.Digest), "-"), one.Immutable, tagNote(one)})
 	}
 	outputs := []actions.Output{
 		{Name: "verdict", Value: a.Verdict},

@@ -82,9 +82,9 @@ func throwAway(old registry.Manifest, tag string) (registry.Manifest, error) {
 	return manifestOf(old.MediaType, raw), nil
 }
 
-// behind is the image that a tag stands for: what it has, or what it had before
+// ownImage is the image that a tag stands for: what it has, or what it had before
 // regcleanup was killed while it moved the tag off its version.
-func (c Cleaner) behind(ctx context.Context, s Step) (string, error) {
+func (c Cleaner) ownImage(ctx context.Context, s Step) (string, error) {
 	if _, ok := c.Registry.Of(s.Claim.Ref).(host.VersionDeleter); !ok || s.Now == "" || s.Now == s.Claim.Published || s.Now == s.Claim.Before.Digest {
 		return s.Now, nil
 	}
@@ -127,7 +127,7 @@ func (r *run) finishDetach(ctx context.Context, s Step, thrown, image string) Re
 	if image == "" {
 		claim := s
 		claim.Claim.Published, claim.Claim.Before = "", Before{}
-		known, readErr := r.behind(context.WithoutCancel(ctx), claim)
+		known, readErr := r.ownImage(context.WithoutCancel(ctx), claim)
 		if readErr != nil || known == thrown {
 			return r.refused(s, err)
 		}

@@ -120,7 +120,7 @@ func decide(c Claim, now, revision, commit string) (action Action, proof, reason
 	case !before.Known:
 		return Keep, "what the tag was before is not known", "without it nothing proves that this run created it"
 	case c.Published != "" && c.Published != now:
-		return Keep, fmt.Sprintf("published %s, now %s", shortDigest(c.Published), shortDigest(now)), "someone else moved it"
+		return Keep, fmt.Sprintf("published %s, now %s", registry.ShortDigest(c.Published), registry.ShortDigest(now)), "someone else moved it"
 	case c.Published != "" && before.Digest == "":
 		return Delete, "absent before, now what this run published", "this run created it"
 	case c.Published != "":
@@ -130,8 +130,6 @@ func decide(c Claim, now, revision, commit string) (action Action, proof, reason
 	}
 	return Keep, "what this run published is not known", "the push may be another run's; --accept-revision-label compares the image's commit"
 }
-
-func shortDigest(d string) string { return d[:min(len(d), len("sha256:")+12)] }
 
 // Plan says for each claim what is to be done, in the order given. It changes nothing.
 func (c Cleaner) Plan(ctx context.Context, claims []Claim) []Step {
@@ -257,7 +255,7 @@ func (c Cleaner) step(ctx context.Context, claim Claim, version host.Version) St
 	if version.Digest == now {
 		s.version = version
 	}
-	image, err := c.behind(ctx, s)
+	image, err := c.ownImage(ctx, s)
 	if err != nil {
 		return s.unread("the image could not be read", err)
 	}

@@ -71,14 +71,6 @@ func (e *Env) Warn(message string, args ...any) {
 	_ = e.Workflow.Annotate(e.Err, actions.Warning, e.Name, line(r, ""))
 }
 
-// ShortDigest is how a digest stands in tables: the algorithm and twelve digits.
-func ShortDigest(digest string) string {
-	if algorithm, hex, ok := strings.Cut(digest, ":"); ok && len(hex) > 12 {
-		return algorithm + ":" + hex[:12]
-	}
-	return digest
-}
-
 // helpTemplate is urfave/cli's, with the sections that one command needs.
 const helpTemplate = `{{.Name}} - {{.Usage}}
 

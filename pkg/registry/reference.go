@@ -213,3 +213,9 @@ func Split(lists []string) (items []string) {
 	}
 	return items
 }
+
+var longDigest = regexp.MustCompile(`([a-z0-9]+:[0-9a-f]{12})[0-9a-f]{20,}`)
+
+// ShortDigest cuts the digests in a text to twelve digits, for tables and logs: enough for
+// a person to tell them apart.
+func ShortDigest(text string) string { return longDigest.ReplaceAllString(text, "$1") }

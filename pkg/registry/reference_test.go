@@ -78,3 +78,19 @@ func FuzzParseReference(f *testing.F) {
 		}
 	})
 }
+
+func TestShortDigest(t *testing.T) {
+	t.Parallel()
+	long := "sha256:206ca9c963ed47f880e87af3d4d7d9894745b5de2e87a733ab118b1dad0eaa56"
+	for text, want := range map[string]string{
+		"":   "",
+		long: "sha256:206ca9c963ed",
+		"r.example.com:5000/org/app:1@" + long + " and " + long: "r.example.com:5000/org/app:1@sha256:206ca9c963ed and sha256:206ca9c963ed",
+		"r.example.com/org/app:206ca9c963ed47":                  "r.example.com/org/app:206ca9c963ed47",
+		"sha256:206ca9c963ed":                                   "sha256:206ca9c963ed",
+	} {
+		if got := registry.ShortDigest(text); got != want {
+			t.Errorf("ShortDigest(%q) = %q, want %q", text, got, want)
+		}
+	}
+}

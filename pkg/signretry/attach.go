@@ -43,7 +43,7 @@ func (r *run) attach(ctx context.Context, l *lookup) error {
 	}
 	for _, s := range l.statements {
 		if s.bundle != nil {
-			l.holds(s)
+			l.addStatement(s)
 		}
 	}
 	return l.unsigned
@@ -180,7 +180,7 @@ func (r *run) legacy(ctx context.Context, l *lookup) error {
 		}
 		l.written = true
 	}
-	l.has(signing.FormatLegacy, found.Verified)
+	l.addSignature(signing.FormatLegacy, found.Verified)
 	return nil
 }
 

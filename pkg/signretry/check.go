@@ -72,7 +72,7 @@ func (r *run) check(ctx context.Context, l *lookup) error {
 	for _, s := range l.statements {
 		switch {
 		case s.found:
-			l.holds(s)
+			l.addStatement(s)
 		case s.claim.Attestation != nil:
 			lacks.what = append(lacks.what, "attestation of the type "+s.claim.Attestation.Type)
 		case !either:
@@ -87,7 +87,7 @@ func (r *run) check(ctx context.Context, l *lookup) error {
 		case err != nil:
 			return err
 		case found != nil:
-			l.has(signing.FormatLegacy, found.Verified)
+			l.addSignature(signing.FormatLegacy, found.Verified)
 		case either:
 			lacks.what = append(lacks.what, "signature")
 		default:

@@ -67,7 +67,7 @@ func (r *run) digest(ctx, reading context.Context, repositories []image) {
 	var images []*lookup
 	for _, img := range repositories {
 		l := &lookup{image: img}
-		if err := r.look(reading, l); err != nil {
+		if err := r.findExisting(reading, l); err != nil {
 			r.done(ctx, l, r.reason(err))
 			continue
 		}
@@ -79,17 +79,17 @@ func (r *run) digest(ctx, reading context.Context, repositories []image) {
 	for n := range images[0].statements {
 		r.shareBundle(ctx, images, n)
 	}
-	images = r.each(ctx, images, r.attach)
+	images = r.doEach(ctx, images, r.attach)
 	if slices.Contains(r.Formats, signing.FormatLegacy) {
-		images = r.each(ctx, images, r.legacy)
+		images = r.doEach(ctx, images, r.legacy)
 	}
 	for _, l := range images {
 		r.done(ctx, l, nil)
 	}
 }
 
-// each does one thing for all images and returns those that it worked for.
-func (r *run) each(ctx context.Context, images []*lookup, do func(context.Context, *lookup) error) []*lookup {
+// doEach does one thing for all images and returns those that it worked for.
+func (r *run) doEach(ctx context.Context, images []*lookup, do func(context.Context, *lookup) error) []*lookup {
 	return slices.DeleteFunc(images, func(l *lookup) bool {
 		err := do(ctx, l)
 		if err != nil {
@@ -185,15 +185,15 @@ func (r *run) failure(err error) Result {
 	return result
 }
 
-func (l *lookup) has(format signing.Format, v signing.Verified) {
+func (l *lookup) addSignature(format signing.Format, v signing.Verified) {
 	l.have = append(l.have, Signature{Format: format, Identity: v.Identity, Log: logOf(v)})
 }
 
-// holds notes a statement that the image has.
-func (l *lookup) holds(s *statement) {
+// addStatement notes a statement that the image has.
+func (l *lookup) addStatement(s *statement) {
 	v := s.bundle.Verified
 	if s.claim.Attestation == nil {
-		l.has(signing.FormatBundle, v)
+		l.addSignature(signing.FormatBundle, v)
 		return
 	}
 	l.attested = append(l.attested, Attestation{Type: v.Type, Identity: v.Identity, Log: logOf(v)})
@@ -206,9 +206,9 @@ func logOf(v signing.Verified) *LogEntry {
 	return &LogEntry{URL: v.LogURL, Index: v.LogIndex}
 }
 
-// look makes sure that the image is there and, when bundles are asked for, looks
+// findExisting makes sure that the image is there and, when bundles are asked for, looks
 // for ours on it. There is a session when it returns without an error.
-func (r *run) look(ctx context.Context, l *lookup) (err error) {
+func (r *run) findExisting(ctx context.Context, l *lookup) (err error) {
 	if err := r.resolve(ctx, l); err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/LerianStudio/pushguard/pkg/bug"
+	"github.com/LerianStudio/pushguard/pkg/registry"
 	"github.com/LerianStudio/pushguard/pkg/retry"
 	"github.com/LerianStudio/pushguard/pkg/signing"
 )
@@ -74,7 +75,7 @@ func sign[T any](ctx context.Context, r *run, o order, finish func(*signing.Draf
 		default:
 			return none, err
 		}
-		r.Logger.LogAttrs(ctx, slog.LevelInfo, "signing anew", slog.String("for", short(o.Digest)), slog.String("reason", err.Error()))
+		r.Logger.LogAttrs(ctx, slog.LevelInfo, "signing anew", slog.String("for", registry.ShortDigest(o.Digest)), slog.String("reason", err.Error()))
 	}
 	return none, err
 }
@@ -197,7 +198,7 @@ func (r *run) log(ctx context.Context, draft *signing.Draft, log signing.Log) er
 	if !draft.Waiting(log) {
 		return nil
 	}
-	r.Logger.LogAttrs(ctx, slog.LevelInfo, "the log has the entry and its answer was lost, waiting for the entry", slog.String("for", short(draft.Digest)))
+	r.Logger.LogAttrs(ctx, slog.LevelInfo, "the log has the entry and its answer was lost, waiting for the entry", slog.String("for", registry.ShortDigest(draft.Digest)))
 	return r.call(ctx, patient(ctx, submit), func(ctx context.Context) error { return r.Signer.Await(ctx, draft, log, r.trust) })
 }
 

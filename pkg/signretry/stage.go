@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/LerianStudio/pushguard/pkg/registry"
@@ -131,15 +130,6 @@ func do[T any](ctx context.Context, r *run, s step, op func(context.Context) (T,
 	return v, err
 }
 
-// short cuts digests to twelve digits: enough to tell them apart in a log.
-func short(subject string) string {
-	const prefix = "sha256:"
-	if i := strings.Index(subject, prefix); i >= 0 && len(subject) > i+len(prefix)+12 {
-		return subject[:i+len(prefix)+12]
-	}
-	return subject
-}
-
 // call is do for an op without a value.
 func (r *run) call(ctx context.Context, s step, op func(context.Context) error) error {
 	_, err := do(ctx, r, s, func(ctx context.Context) (struct{}, error) { return struct{}{}, op(ctx) })
@@ -150,7 +140,7 @@ func (r *run) tried(ctx context.Context, a Attempt) {
 	r.mu.Lock()
 	r.attempts = append(r.attempts, a)
 	r.mu.Unlock()
-	attrs := []slog.Attr{slog.String("stage", a.Stage), slog.String("for", short(a.Subject)), slog.Int("attempt", a.Number), slog.Duration("took", a.Took.Round(time.Millisecond))}
+	attrs := []slog.Attr{slog.String("stage", a.Stage), slog.String("for", registry.ShortDigest(a.Subject)), slog.Int("attempt", a.Number), slog.Duration("took", a.Took.Round(time.Millisecond))}
 	if a.Err != nil {
 		attrs = append(attrs, slog.String("reason", a.Err.Error()))
 	}
@@ -169,6 +159,6 @@ func (r *run) paused(ctx context.Context, s step, w retry.Wait) {
 	}
 	if r.OnWait != nil {
 		deadline, _ := ctx.Deadline()
-		r.OnWait(Waiting{Wait: w, Stage: s.stage, Subject: short(s.subject), Deadline: deadline})
+		r.OnWait(Waiting{Wait: w, Stage: s.stage, Subject: registry.ShortDigest(s.subject), Deadline: deadline})
 	}
 }

@@ -123,7 +123,7 @@ func Judge(tags []Tag, onExisting, onUnknown Mode) Result {
 	r.Outcome = r.outcome(onExisting, onUnknown, unknown || unread && onExisting == Skip)
 	r.ShouldBuild = r.Outcome == GoOn && r.Verdict != VerdictPushed && (len(r.Existing) == 0 || onExisting == Warn)
 	if onExisting == Skip && r.Outcome == GoOn {
-		missing, copyFrom := behind(tags)
+		missing, copyFrom := gaps(tags)
 		r.Missing, r.CopyFrom = append(r.Missing, missing...), append(r.CopyFrom, copyFrom...)
 	}
 	r.Due = r.due()
@@ -244,13 +244,13 @@ func images(tags []Tag) []image {
 	return images
 }
 
-// behind finds the moving tags that a failed push was to move and has not, with
+// gaps finds the moving tags that a failed push was to move and has not, with
 // the manifest that belongs there: without them a run that is done again would end
 // in another state than one that never failed. Two kinds are certain. One is absent
 // where its image is published: nobody's image is under it. The other still names
 // what it named before this run, and this run's record proves that the image was
 // published by it. Any other is somebody else's, perhaps a newer release's.
-func behind(tags []Tag) (missing, copyFrom []registry.Reference) {
+func gaps(tags []Tag) (missing, copyFrom []registry.Reference) {
 	for _, t := range tags {
 		if !t.Moving || t.State == Unknown {
 			continue

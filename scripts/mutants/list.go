@@ -61,7 +61,7 @@ var mutants = []mutant{
 	{
 		breaks: "a deletion needs no published digest",
 		file:   "pkg/cleanup/plan.go",
-		from:   "\tcase c.Published != \"\" && c.Published != now:\n\t\treturn Keep, fmt.Sprintf(\"published %s, now %s\", shortDigest(c.Published), shortDigest(now)), \"someone else moved it\"\n",
+		from:   "\tcase c.Published != \"\" && c.Published != now:\n\t\treturn Keep, fmt.Sprintf(\"published %s, now %s\", registry.ShortDigest(c.Published), registry.ShortDigest(now)), \"someone else moved it\"\n",
 		to:     "",
 	},
 	{

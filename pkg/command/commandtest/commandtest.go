@@ -95,7 +95,7 @@ func setup(env *testscript.Env) error {
 	return nil
 }
 
-func the(ts *testscript.TestScript) *world {
+func worldOf(ts *testscript.TestScript) *world {
 	w, ok := ts.Value(worldKey{}).(*world)
 	if !ok {
 		ts.Fatalf("the script runs without commandtest.Run")
@@ -131,7 +131,7 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	} else if err != nil {
 		ts.Fatalf("%v", err)
 	}
-	w := the(ts)
+	w := worldOf(ts)
 	w.mu.Lock()
 	w.last = "$ " + strings.Join(args[1:], " ") + "\n" + ts.ReadFile("stderr") + ts.ReadFile("stdout")
 	w.mu.Unlock()
@@ -169,7 +169,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 
 // fault METHOD WHAT TIMES makes $REGISTRY answer wrong; "fault heal" ends that.
 func fault(ts *testscript.TestScript, _ bool, args []string) {
-	r := the(ts).registry
+	r := worldOf(ts).registry
 	if args[0] == "heal" {
 		r.Heal()
 		return

@@ -30,7 +30,7 @@ type pages struct {
 // documented wants the last run of exits, the command and its whole output, to
 // stand in the command's page.
 func (p *pages) documented(ts *testscript.TestScript) {
-	run := strings.NewReplacer(ts.Getenv("REGISTRY"), p.script.Registry, ts.Getenv("OLD_REGISTRY"), "docker.io").Replace(the(ts).last)
+	run := strings.NewReplacer(ts.Getenv("REGISTRY"), p.script.Registry, ts.Getenv("OLD_REGISTRY"), "docker.io").Replace(worldOf(ts).last)
 	if p.script.Replace != nil {
 		run = p.script.Replace(ts, run)
 	}
