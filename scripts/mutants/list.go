@@ -13,8 +13,8 @@ var mutants = []mutant{
 	{
 		breaks: "a tag that names another image is replaced",
 		file:   "pkg/change/change.go",
-		from:   "\t\tcase now != c.From:\n\t\t\treturn Moved, nil\n\t\t}\n\t\tif c.Prove",
-		to:     "\t\t}\n\t\tif c.Prove",
+		from:   "\t\tcase now != c.From:\n\t\t\treturn Moved, nil\n\t\t}\n\t\tvar err error",
+		to:     "\t\t}\n\t\tvar err error",
 	},
 	{
 		breaks: "no look after the act",
@@ -136,8 +136,8 @@ var mutants = []mutant{
 	{
 		breaks: "moving tags go before those that stay",
 		file:   "pkg/naming/naming.go",
-		from:   "slices.Concat(stay, move)",
-		to:     "slices.Concat(move, stay)",
+		from:   "[][]Name{stay, move}",
+		to:     "[][]Name{move, stay}",
 	},
 	{
 		breaks: "names are not noted before they are put",
@@ -154,8 +154,8 @@ var mutants = []mutant{
 	{
 		breaks: "what is pushed by digest is built again",
 		file:   "pkg/tagcheck/verdict.go",
-		from:   "\tif digest, pushed := allPushed(tags, images); pushed && r.Verdict == VerdictNew {",
-		to:     "\tif digest, pushed := allPushed(tags, images); pushed && false {",
+		from:   "\tif digest, pushed := allPushed(tags, images); pushed && (",
+		to:     "\tif digest, pushed := allPushed(tags, images); pushed && false && (",
 	},
 	{
 		breaks: "one registry of two is enough for complete",
@@ -167,14 +167,14 @@ var mutants = []mutant{
 	{
 		breaks: "moving tags are not completed",
 		file:   "pkg/tagcheck/verdict.go",
-		from:   "\t\tmissing, copyFrom := behind(tags)",
-		to:     "\t\tmissing, copyFrom := behind(nil)",
+		from:   "\t\tmissing, copyFrom := gaps(tags)",
+		to:     "\t\tmissing, copyFrom := gaps(nil)",
 	},
 	{
 		breaks: "an earlier signature is not looked for",
 		file:   "pkg/signretry/image.go",
-		from:   "\tl.found = l.bundle != nil\n\treturn err",
-		to:     "\tl.bundle = nil\n\tl.found = false\n\treturn err",
+		from:   "s.bundle, s.found, taken = b, true, true",
+		to:     "taken = true",
 	},
 	{
 		breaks: "a page in place of a signature counts",
@@ -197,14 +197,14 @@ var mutants = []mutant{
 	{
 		breaks: "a bundle is not made for the other registries",
 		file:   "pkg/signretry/image.go",
-		from:   "\t\tif l.found {\n\t\t\tbundle = l.bundle\n\t\t}",
-		to:     "\t\t_ = l",
+		from:   "\t\t\tbundle = l.statements[n].bundle\n",
+		to:     "",
 	},
 	{
 		breaks: "a signature that is not attached is called signed",
 		file:   "pkg/signretry/attach.go",
-		from:   "\t\t_, err = late(ctx, r, r.atRegistry(stageAttach, ref), func(ctx context.Context) (registry.Descriptor, error) {\n\t\t\treturn r.Registry.Attach(ctx, ref, signing.ReferrerMediaType, manifest)\n\t\t})\n\t\tif err != nil {\n\t\t\treturn err\n\t\t}",
-		to:     "\t\t_ = manifest",
+		from:   "\t\ta.entry, a.listed, err = r.Registry.Attach(ctx, l.ref, signing.ReferrerMediaType, manifest)\n",
+		to:     "\t\t_, a.listed = manifest, true\n",
 	},
 	{
 		breaks: "what is transient is not tried again",
