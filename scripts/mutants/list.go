@@ -57,6 +57,7 @@ var mutants = []mutant{
 		file:   "pkg/record/events.go",
 		from:   "return t.Published != nil && t.Now != nil &&",
 		to:     "return false && t.Published != nil && t.Now != nil &&",
+		test:   "./pkg/record TestToSign",
 	},
 	{
 		breaks: "a deletion needs no published digest",
