@@ -107,16 +107,10 @@ const settle = 15 * time.Second
 // nothing. It does not retry.
 func Look(ctx context.Context, r Registry, ref registry.Reference) (string, error) {
 	d, err := r.Head(ctx, ref)
-	if IsNotFound(err) {
+	if registry.IsNotFound(err) {
 		return "", nil
 	}
 	return d.Digest, err
-}
-
-// IsNotFound reports whether a registry proves that something does not exist.
-func IsNotFound(err error) bool {
-	e, ok := errors.AsType[*registry.Error](err)
-	return ok && e.Kind == registry.KindNotFound
 }
 
 // Do makes the change and returns what Ref named at the last look.
@@ -142,7 +136,7 @@ func (c Change) Do(ctx context.Context, policy retry.Policy, r Registry) (outcom
 		var err error
 		if c.Prove != nil {
 			// After an act whose answer was lost, "not found" may be what the act has done.
-			if err = c.Prove(ctx); err != nil && !(lost && IsNotFound(err)) {
+			if err = c.Prove(ctx); err != nil && !(lost && registry.IsNotFound(err)) {
 				return 0, err
 			}
 		}
@@ -154,7 +148,7 @@ func (c Change) Do(ctx context.Context, policy retry.Policy, r Registry) (outcom
 		case err == nil:
 			accepted = true
 			return c.await(ctx, r, &now, settle)
-		case !IsNotFound(err):
+		case !registry.IsNotFound(err):
 			lost = retry.Transient(err)
 			return 0, err
 		}

@@ -163,7 +163,7 @@ func finishing(ctx context.Context) (context.Context, context.CancelFunc) {
 func (r *run) restore(ctx context.Context, s Step) Report {
 	ref, before := s.Claim.Ref, s.Claim.Before.Digest
 	old, err := r.manifest(ctx, ref.WithDigest(before))
-	if change.IsNotFound(err) {
+	if registry.IsNotFound(err) {
 		return blocked(s, "the image from before, "+before+", is gone; nothing was touched", "push it again under the tag, if somebody has it: docker push "+ref.String())
 	}
 	if err != nil {

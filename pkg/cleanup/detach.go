@@ -89,7 +89,7 @@ func (c Cleaner) ownImage(ctx context.Context, s Step) (string, error) {
 		return s.Now, nil
 	}
 	m, err := c.manifest(ctx, s.Claim.Ref.WithDigest(s.Now))
-	if change.IsNotFound(err) {
+	if registry.IsNotFound(err) {
 		return s.Now, nil // moved meanwhile; it is looked at again before anything is done
 	}
 	if err != nil {

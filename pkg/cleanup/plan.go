@@ -225,20 +225,15 @@ func refuseShared(steps []Step, c Cleaner) {
 	for i, s := range steps {
 		others := slices.DeleteFunc(slices.Clone(s.version.Tags), func(tag string) bool { return undone[s.Claim.Ref.WithTag(tag)] })
 		if s.Action == Delete && len(others) > 0 {
-			steps[i].Refusal = c.shared(s, s.version, others)
+			steps[i].Refusal = c.shared(s, &sharedError{s.version, others})
 		}
 	}
 }
 
-// shared is why a package version is not deleted that has other tags, or, without
-// others, that was there before the run.
-func (c Cleaner) shared(s Step, v host.Version, others []string) *Refusal {
-	why := fmt.Sprintf("has other tags as well (%s)", list(others))
-	if len(others) == 0 {
-		why = "was there before this run"
-	}
+// shared is why a package version is not deleted.
+func (c Cleaner) shared(s Step, e *sharedError) *Refusal {
 	return &Refusal{
-		fmt.Sprintf("its package version %d %s, and %s only deletes whole versions", v.ID, why, c.Registry.Of(s.Claim.Ref).About().Name),
+		fmt.Sprintf("its package version %d %s, and %s only deletes whole versions", e.version.ID, e.why(), c.Registry.Of(s.Claim.Ref).About().Name),
 		"run regcleanup --delete --detach, which moves only this tag off the version",
 	}
 }

@@ -253,7 +253,7 @@ func (r *run) deletes(tag registry.Reference, digest string) bool {
 // follow notes that tag needs ref, and what is in it.
 func (r *run) follow(ctx context.Context, all *needs, ref registry.Reference, tag string) error {
 	d, err := r.Registry.Head(ctx, ref)
-	if change.IsNotFound(err) {
+	if registry.IsNotFound(err) {
 		return nil
 	}
 	if err != nil {
@@ -286,7 +286,7 @@ func (r *run) contents(ctx context.Context, all *needs, index registry.Reference
 		return contents{}, nil
 	}
 	m, err := r.Registry.Manifest(ctx, index)
-	if change.IsNotFound(err) {
+	if registry.IsNotFound(err) {
 		return contents{whole: true}, nil
 	}
 	if err != nil {

@@ -28,7 +28,7 @@ func (r *run) delete(ctx context.Context, s Step) Report {
 	case ok && r.Detach:
 		return r.detach(ctx, s, shared.others)
 	case ok:
-		refusal := r.shared(s, shared.version, shared.others)
+		refusal := r.shared(s, shared)
 		return blocked(s, refusal.Reason, refusal.ByHand)
 	}
 	undo, went := r.deleted[ref]
@@ -136,10 +136,14 @@ type sharedError struct {
 }
 
 func (e *sharedError) Error() string {
+	return fmt.Sprintf("the package version %d %s", e.version.ID, e.why())
+}
+
+func (e *sharedError) why() string {
 	if len(e.others) == 0 {
-		return fmt.Sprintf("the package version %d was there before this run", e.version.ID)
+		return "was there before this run"
 	}
-	return fmt.Sprintf("the package version %d has other tags as well: %s", e.version.ID, list(e.others))
+	return fmt.Sprintf("has other tags as well (%s)", list(e.others))
 }
 
 // removeVersion deletes the package version that has an image, when every tag on it
@@ -187,7 +191,7 @@ func (r *run) version(ctx context.Context, versions host.VersionDeleter, ref reg
 	}
 	if id == 0 {
 		found, err := find(ctx, versions, ref, digest)
-		if change.IsNotFound(err) { // the registry has it: the token may not see the package
+		if registry.IsNotFound(err) { // the registry has it: the token may not see the package
 			err = &change.StillThereError{Err: err}
 		}
 		if err != nil {
@@ -197,7 +201,7 @@ func (r *run) version(ctx context.Context, versions host.VersionDeleter, ref reg
 	}
 	v, err := versions.Version(ctx, ref, id)
 	switch {
-	case change.IsNotFound(err): // the registry has it: the token may not see it
+	case registry.IsNotFound(err): // the registry has it: the token may not see it
 		return v, &change.StillThereError{Err: err}
 	case err != nil:
 		return v, err

@@ -100,7 +100,7 @@ func (r *run) attached(ctx context.Context, image registry.Reference) (tags map[
 	referrers, err = retry.Do(ctx, r.Policy, func(ctx context.Context) ([]registry.Descriptor, error) {
 		return r.Registry.Referrers(ctx, image, "")
 	})
-	if change.IsNotFound(err) {
+	if registry.IsNotFound(err) {
 		err = nil
 	}
 	return tags, referrers, err
@@ -183,7 +183,7 @@ func (r *run) removeAttachedTag(ctx context.Context, image registry.Reference, t
 // not delete what an index has; an entry that is not this image's stays in it.
 func (r *run) shrinkFallback(ctx context.Context, image registry.Reference, tag string, removed *int) error {
 	m, err := r.manifest(ctx, image.WithTag(tag))
-	if change.IsNotFound(err) {
+	if registry.IsNotFound(err) {
 		return nil
 	}
 	if err != nil {
@@ -255,7 +255,7 @@ func (r *run) rewrite(ctx context.Context, ref registry.Reference, old registry.
 // listed says that the image's own fallback list has it.
 func (r *run) belongs(ctx context.Context, image registry.Reference, digest string, listed bool) (bool, error) {
 	m, err := r.manifest(ctx, image.WithDigest(digest))
-	if change.IsNotFound(err) {
+	if registry.IsNotFound(err) {
 		return true, nil
 	}
 	if err != nil {
@@ -278,7 +278,7 @@ func (r *run) removeChildren(ctx context.Context, image registry.Reference, remo
 	if children == nil {
 		var err error
 		children, err = retry.Do(ctx, r.Policy, func(ctx context.Context) ([]string, error) { return r.childrenOf(ctx, image) })
-		if change.IsNotFound(err) {
+		if registry.IsNotFound(err) {
 			return nil
 		}
 		if err != nil {

@@ -213,7 +213,7 @@ func (n Namer) Complete(ctx context.Context, images []registry.Reference) (copie
 		switch {
 		case err == nil:
 			has[image.Digest] = image
-		case change.IsNotFound(err):
+		case registry.IsNotFound(err):
 			lacks = append(lacks, image)
 		}
 		// Any other failure is signing's to report: it asks for the image as well.

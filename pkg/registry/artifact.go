@@ -166,11 +166,17 @@ type Entry struct {
 	Raw json.RawMessage
 }
 
+// Entry is the descriptor as an entry of a list.
+func (d Descriptor) Entry() Entry {
+	raw, _ := json.Marshal(d) // strings and numbers: it cannot fail
+	return Entry{Key: d.Digest, Raw: raw}
+}
+
 // FallbackList reads the list of ref's referrers under the fallback tag. A manifest there
 // that is no list, or is the subject itself, as after "cosign copy", means no referrers.
 func (c *Client) FallbackList(ctx context.Context, ref Reference) (FallbackList, error) {
 	m, err := c.get(ctx, "list referrers of", ref.WithTag(FallbackTag(ref.Digest)))
-	if e, ok := errors.AsType[*Error](err); ok && e.Kind == KindNotFound {
+	if IsNotFound(err) {
 		return FallbackList{}, nil
 	}
 	if err != nil {

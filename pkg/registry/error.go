@@ -5,6 +5,7 @@ package registry
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -148,4 +149,10 @@ func (e *Error) Hint() string {
 	default:
 		return ""
 	}
+}
+
+// IsNotFound reports whether a registry proves that something does not exist.
+func IsNotFound(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Kind == KindNotFound
 }

@@ -62,14 +62,17 @@ type Source struct {
 	Now func() time.Time // of the selection by validity; nil = time.Now
 }
 
+func (src Source) now() time.Time {
+	if src.Now != nil {
+		return src.Now()
+	}
+	return time.Now()
+}
+
 // Load reads files, or asks the public instance's TUF repository, and returns
 // whom to ask and whom to trust. When that repository cannot be reached, the
 // copy in the user's cache serves, as long as it is not out of date itself.
 func (c *Client) Load(ctx context.Context, src Source) (Services, *Trust, error) {
-	now := time.Now()
-	if src.Now != nil {
-		now = src.Now()
-	}
 	// A signing config given by hand, or by URLs, is not looked for.
 	target := signingConfigTarget
 	if src.SigningConfig != "" || src.FulcioURL != "" {
@@ -90,7 +93,7 @@ func (c *Client) Load(ctx context.Context, src Source) (Services, *Trust, error)
 		if src.RekorURL != "" { // then it is that log's version
 			version = 0
 		}
-		if s, err = selectServices(configJSON, version, now); err != nil {
+		if s, err = selectServices(configJSON, version, src.now()); err != nil {
 			return Services{}, nil, err
 		}
 	}
@@ -101,10 +104,6 @@ func (c *Client) Load(ctx context.Context, src Source) (Services, *Trust, error)
 // the file's, or without one that of the TUF repository where the first came from. The
 // trust root is the same.
 func (c *Client) Fallback(ctx context.Context, src Source, file string) (Services, error) {
-	now := time.Now()
-	if src.Now != nil {
-		now = src.Now()
-	}
 	var config []byte
 	var err error
 	if file != "" {
@@ -119,7 +118,7 @@ func (c *Client) Fallback(ctx context.Context, src Source, file string) (Service
 			return Services{}, err
 		}
 	}
-	s, err := selectServices(config, 2, now)
+	s, err := selectServices(config, 2, src.now())
 	if err != nil {
 		return Services{}, err
 	}

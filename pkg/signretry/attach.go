@@ -6,8 +6,6 @@ package signretry
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/LerianStudio/pushguard/pkg/bug"
@@ -73,8 +71,8 @@ func (r *run) attachBundle(ctx context.Context, l *lookup, b *signing.Bundle) (*
 	if err != nil || a.listed {
 		return nil, err
 	}
-	raw, err := json.Marshal(a.entry)
-	return &registry.Entry{Key: a.entry.Digest, Raw: raw}, err
+	entry := a.entry.Entry()
+	return &entry, nil
 }
 
 // accept begins to find out whether the image's registry accepts a bundle, unless that
@@ -198,7 +196,7 @@ func (r *run) lookForLegacy(ctx context.Context, l *lookup) (*signing.Legacy, er
 // manifest when there is none.
 func (r *run) legacyOf(ctx context.Context, ref registry.Reference) (signing.LegacyManifest, []signing.Descriptor, error) {
 	m, err := r.Registry.Manifest(ctx, ref.WithTag(registry.SignatureTag(ref.Digest)))
-	if e, ok := errors.AsType[*registry.Error](err); ok && e.Kind == registry.KindNotFound {
+	if registry.IsNotFound(err) {
 		return signing.LegacyManifest{}, nil, nil
 	}
 	if err != nil {

@@ -6,7 +6,6 @@ package signretry
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -239,9 +238,7 @@ func (r *run) lookForBundles(ctx context.Context, l *lookup) error {
 		return err
 	}
 	for _, d := range referrers {
-		if raw, err := json.Marshal(d); err == nil {
-			l.referrers = append(l.referrers, registry.Entry{Key: d.Digest, Raw: raw})
-		}
+		l.referrers = append(l.referrers, d.Entry())
 	}
 	if err := r.await(); err != nil {
 		return err
@@ -258,9 +255,9 @@ func (r *run) lookForBundles(ctx context.Context, l *lookup) error {
 
 // search looks for signatures of ours. Where something else answers in the registry's
 // place, such as a gateway's page, nobody knows whether what it hides is one: passing it
-// over would sign twice. So that ends a search, like an outage, and it begins again. What
-// [settle] is passed over: the registry has no better answer. ends tells do which
-// failures to read something end the search.
+// over would sign twice. So it ends the search, which then begins again. What is still
+// hidden after [settle] is passed over, for the registry has no better answer. ends tells
+// do which failures to read something end the search.
 func search[T any](ctx context.Context, r *run, ref registry.Reference, do func(ctx context.Context, ends func(error) bool) (T, error)) (T, error) {
 	masked := func(err error) bool {
 		e, ok := errors.AsType[*registry.Error](err)
@@ -396,7 +393,7 @@ func (r *run) read(ctx context.Context, ref registry.Reference, d registry.Descr
 
 // missing says of a registry's "not found" that the image is not there.
 func missing(ref registry.Reference, err error) error {
-	if e, ok := errors.AsType[*registry.Error](err); ok && e.Kind == registry.KindNotFound && !retry.Transient(err) {
+	if registry.IsNotFound(err) && !retry.Transient(err) {
 		return &missingError{ref: ref, err: err}
 	}
 	return err

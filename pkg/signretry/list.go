@@ -6,7 +6,6 @@ package signretry
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -254,7 +253,7 @@ func (r *run) referrersList(l *lookup, own []registry.Entry) *list {
 
 // isThere reads the error of a look: only a proof of absence says no.
 func isThere(err error) (bool, error) {
-	if e, ok := errors.AsType[*registry.Error](err); ok && e.Kind == registry.KindNotFound {
+	if registry.IsNotFound(err) {
 		return false, nil
 	}
 	if retry.Transient(err) {

@@ -83,14 +83,10 @@ func sign[T any](ctx context.Context, r *run, o order, finish func(*signing.Draf
 // takeTurn waits until one more signature may begin: before there is a certificate for it,
 // which would age meanwhile.
 func (r *run) takeTurn(ctx context.Context, digest string) error {
-	timer := time.NewTimer(r.pace.Reserve().Delay())
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("wait to sign %s, for at most %g signatures a second: %w", digest, r.Rate, context.Cause(ctx))
+	if err := sleep(ctx, r.pace.Reserve().Delay()); err != nil {
+		return fmt.Errorf("wait to sign %s, for at most %g signatures a second: %w", digest, r.Rate, err)
 	}
+	return nil
 }
 
 // draft goes through the stages from statement to log entry.

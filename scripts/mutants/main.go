@@ -112,7 +112,7 @@ func (m mutant) run(ctx context.Context, dir string) (found, error) {
 		return found{}, fmt.Errorf("it does not build: %w\n%s", err, out)
 	}
 	test := exec.CommandContext(ctx, binary, "-test.run", "^TestSimulation$", "-test.timeout", "10m", fmt.Sprintf("-seeds=%d", *seeds))
-	test.Dir = filepath.Dir(m.simulation())
+	test.Dir = "pkg/simulation" // its seeds are there
 	out, err := test.CombinedOutput()
 	if err == nil {
 		return found{}, nil
@@ -122,7 +122,7 @@ func (m mutant) run(ctx context.Context, dir string) (found, error) {
 		return found{"–", "–", "it ends by " + lastWords(string(out))}, nil
 	}
 	after, _ := time.ParseDuration(hit[2])
-	return found{hit[1], after.Round(100 * time.Millisecond).String(), short(hit[3])}, nil
+	return found{hit[1], after.Round(100 * time.Millisecond).String(), cell(hit[3])}, nil
 }
 
 // guarded runs the mutant's own test, on the files that run has written.
@@ -140,20 +140,18 @@ func (m mutant) guarded(ctx context.Context, dir string) (found, error) {
 	return found{"none", time.Since(begin).Round(100 * time.Millisecond).String(), fmt.Sprintf("not in %d seeds; %#q finds it", *seeds, name)}, nil
 }
 
-func (mutant) simulation() string { return "pkg/simulation/simulation.go" }
-
 // lastWords is why a run ended that no judge has ended.
 func lastWords(out string) string {
 	for line := range strings.Lines(out) {
 		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
-			return short(strings.TrimSpace(line))
+			return cell(strings.TrimSpace(line))
 		}
 	}
-	return short(strings.TrimSpace(out))
+	return cell(strings.TrimSpace(out))
 }
 
-// short is a finding without its details, in a cell of a table.
-func short(text string) string {
+// cell is a finding without its details, in a cell of a table.
+func cell(text string) string {
 	text = strings.ReplaceAll(strings.ReplaceAll(text, "|", "/"), "<", "‹")
 	if len([]rune(text)) > 110 {
 		text = string([]rune(text)[:109]) + "…"

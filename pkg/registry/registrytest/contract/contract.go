@@ -48,15 +48,14 @@ func Attach(ctx context.Context, c *registry.Client, ref registry.Reference, med
 	var m struct {
 		Subject registry.Descriptor `json:"subject"`
 	}
-	text, err := json.Marshal(entry)
-	if err = errors.Join(err, json.Unmarshal(raw, &m)); err != nil {
+	if err := json.Unmarshal(raw, &m); err != nil {
 		return entry, err
 	}
 	list, err := c.FallbackList(ctx, ref.WithDigest(m.Subject.Digest))
 	if err != nil {
 		return entry, err
 	}
-	grown, err := list.With([]registry.Entry{{Key: entry.Digest, Raw: text}})
+	grown, err := list.With([]registry.Entry{entry.Entry()})
 	if err != nil {
 		return entry, err
 	}
